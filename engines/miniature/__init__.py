@@ -1,0 +1,1 @@
+"""How the bundled pack `miniature` is made: data, teachers, training, export. Not part of the wheel."""

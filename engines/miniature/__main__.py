@@ -1,0 +1,47 @@
+"""Train the miniature from a folder of portraits: `python -m miniature --photos DIR --work DIR --out PACK`."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+import torch
+
+from miniature.autoencoder import train_autoencoder
+from miniature.dataset import prepare
+from miniature.prompts import write_tokenizer
+from miniature.unet import build_scheduler, encode_pairs, train_painter
+
+FETCH = "clone https://github.com/Hainish/congress-images-225x275 (721 public-domain portraits) and pass its folder of JPEGs"
+
+
+def main() -> int:
+    """Run every stage that is not yet done; a run that was stopped goes on where it was."""
+    arguments = _parse()
+    if not any(arguments.photos.glob("*.jpg")):
+        print(f"No .jpg portraits in {arguments.photos}: {FETCH}.", file=sys.stderr)
+        return 2
+    torch.manual_seed(0)
+    pairs = prepare(arguments.photos, arguments.work)
+    tokenizer = write_tokenizer(arguments.work / "diffusers" / "tokenizer")
+    autoencoder = train_autoencoder(pairs, arguments.work)
+    data = encode_pairs(pairs, autoencoder, tokenizer, arguments.work)
+    painter = train_painter(data, autoencoder, tokenizer, arguments.work)
+    checkpoint = arguments.work / "diffusers"
+    parts = {"vae": autoencoder, "unet": painter.unet, "text_encoder": painter.text_encoder, "scheduler": build_scheduler()}
+    for name, part in parts.items():
+        part.save_pretrained(checkpoint / name)
+    print(f"diffusers checkpoint written to {checkpoint}")
+    return 0
+
+
+def _parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m miniature", description=__doc__)
+    parser.add_argument("--photos", type=Path, required=True, help=f"folder of portraits: {FETCH}")
+    parser.add_argument("--work", type=Path, required=True, help="folder for pairs, checkpoints and sample sheets")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
