@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
 import msgspec
@@ -72,6 +73,16 @@ def draw_look(style: str, rng: np.random.Generator) -> LookWords:
     b = str(rng.choice([colour for colour in second if colour != a]))
     touch = str(rng.choice(TOUCHES[style])) if style in TOUCHES else ""
     return LookWords(style, a, b, str(rng.choice(KINDS[style])), touch)
+
+
+def parse(prompt: str) -> LookWords:
+    """Read a prompt back into its words; raises ValueError when it follows no template."""
+    style = prompt.split(" ", 1)[0]
+    pattern = re.escape(TEMPLATES.get(style, "")).replace(r"\{", "{").replace(r"\}", "}")
+    found = re.fullmatch(re.sub(r"{(\w+)}", r"(?P<\1>\\w+)", pattern), prompt)
+    if not found or not style:
+        raise ValueError(f"{prompt!r} follows none of the miniature's templates")
+    return LookWords(style, **found.groupdict())
 
 
 def words() -> list[str]:

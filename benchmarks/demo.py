@@ -1,0 +1,37 @@
+"""Draw thirty avatars of the astronaut (Eileen Collins, NASA, public domain) from three variants of her one photo."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import skimage.data
+from PIL import Image, ImageEnhance, ImageOps
+
+from likeness.cli import main
+
+
+def write_photos(folder: Path) -> list[Path]:
+    """Save the astronaut as she is, mirrored and tilted, and closer in warmer light; returns the three JPEG files."""
+    whole = Image.fromarray(skimage.data.astronaut())
+    tilted = ImageOps.mirror(whole).rotate(8, Image.Resampling.BICUBIC).crop((60, 40, 452, 432))
+    closer = ImageEnhance.Color(ImageEnhance.Brightness(whole.crop((70, 0, 390, 320))).enhance(1.12)).enhance(1.25)
+    paths = []
+    for name, picture in (("whole", whole), ("tilted", tilted), ("closer", closer)):
+        paths.append(folder / f"astronaut-{name}.jpg")
+        picture.save(paths[-1], quality=95)
+    return paths
+
+
+def run(out: Path) -> int:
+    """Replace what an earlier run left in `out` by thirty new avatars."""
+    shutil.rmtree(out, ignore_errors=True)
+    with TemporaryDirectory() as folder:
+        photos = write_photos(Path(folder))
+        return main(["render", *map(str, photos), "--seed", "7", "--out", str(out)])
+
+
+if __name__ == "__main__":
+    sys.exit(run(Path(sys.argv[1])))

@@ -1,0 +1,112 @@
+"""`likeness render`: photos in, a folder of avatars out."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from pathlib import Path
+
+import msgspec
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from likeness.errors import PhotoMissing
+from likeness.folder import AvatarFolder, Listing, Timings, free_name
+from likeness.generation import Avatar, Drawing
+from likeness.packs import DEFAULT_STYLES, choose_styles, load_catalogue, open_model_pack
+from likeness.photos import Crop, read_photos
+from likeness.plan import plan_renders
+from likeness_engines import load_engines
+from likeness_plugins import Catalogue
+
+LOCAL_USER = "local"
+INTERRUPTED = 130
+
+
+class RenderCommand(msgspec.Struct, frozen=True):
+    """What was asked for; None means the default."""
+
+    photos: list[Path]
+    styles: tuple[str, ...] | None
+    count: int
+    steps: int | None
+    seed: int | None
+    pack: Path | None
+    out: Path | None
+
+
+def render(command: RenderCommand) -> int:
+    """Draw the avatars and say where they are; after Ctrl-C, what is done stays and is listed."""
+    started = time.monotonic()
+    console = Console(highlight=False)
+    catalogue = load_catalogue()
+    styles = choose_styles(catalogue, command.styles or DEFAULT_STYLES)
+    pack = open_model_pack(command.pack)
+    crops = _read(command.photos, catalogue)
+    seed = secrets.randbits(32) if command.seed is None else command.seed
+    plan = plan_renders(styles, [crop.quality for crop in crops], command.count, seed)
+    listing = Listing(f"{pack.name} {pack.version}", seed, command.count, Timings(), [])
+    folder = AvatarFolder(command.out or free_name(Path.cwd()), listing, [str(path) for path in command.photos])
+    folder.open()
+    loading = time.monotonic()
+    engines = load_engines(pack)
+    listing.timings.start_up_s = round(time.monotonic() - loading, 2)
+    drawing = Drawing(engines, catalogue, command.steps).run(crops, plan)
+    interrupted = False
+    try:
+        with _progress(console) as progress:
+            task = progress.add_task("Drawing", total=command.count)
+            for result in drawing:
+                folder.add(result, time.monotonic() - started)
+                progress.advance(task)
+                if isinstance(result, Avatar) and listing.timings.first_avatar_s is None:
+                    listing.timings.first_avatar_s = round(time.monotonic() - started, 2)
+    except KeyboardInterrupt:
+        interrupted = True
+    folder.close([crop.pixels for crop in crops], time.monotonic() - started)
+    _report(console, folder)
+    return INTERRUPTED if interrupted else _exit_code(listing)
+
+
+def _read(paths: list[Path], catalogue: Catalogue) -> list[Crop]:
+    sources = []
+    for path in paths:
+        try:
+            sources.append((str(path), path.read_bytes()))
+        except OSError as error:
+            raise PhotoMissing(path, error) from error
+    return read_photos(
+        sources,
+        review_photo=catalogue.review_photo,
+        review_photos=lambda crops: catalogue.review_photos(crops, LOCAL_USER),
+    )
+
+
+def _progress(console: Console) -> Progress:
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("avatars, time left"),
+        TimeRemainingColumn(),
+        console=console,
+        disable=not console.is_terminal,
+    )
+
+
+def _report(console: Console, folder: AvatarFolder) -> None:
+    listing = folder.listing
+    ready = [entry for entry in listing.avatars if entry.state == "ready"]
+    console.print(f"{len(ready)} of {listing.asked} avatars in {listing.timings.total_s:.1f} s, seed {listing.seed}")
+    console.print(f"  {folder.path.resolve()}", soft_wrap=True)
+    if ready:
+        console.print(f"  {(folder.path / 'sheet.webp').resolve()}", soft_wrap=True)
+    for entry in listing.avatars:
+        if entry.state != "ready":
+            console.print(f"Avatar {entry.index + 1} ({entry.style}, {entry.look}) {entry.state}: {entry.reason}")
+
+
+def _exit_code(listing: Listing) -> int:
+    """1 when more than a fifth of the avatars is missing: the bound at which a generation counts as failed."""
+    ready = sum(entry.state == "ready" for entry in listing.avatars)
+    return 0 if ready * 5 >= listing.asked * 4 else 1

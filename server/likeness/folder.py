@@ -1,0 +1,136 @@
+"""The folder a generation is written to: one WebP an avatar, `avatars.json`, `sheet.webp`; nothing half-written, ever."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from likeness.errors import OutputError
+from likeness.generation import Avatar, Lost
+from likeness.provenance import encode_webp
+from likeness.sheet import Tile, draw_sheet
+
+# Generous: an avatar of the miniature is about 30 kB, the sheet about 1 MB.
+BYTES_PER_AVATAR: Final = 200_000
+
+
+class Timings(msgspec.Struct):
+    """Seconds since the command started, but `start_up_s`, which is the time it took to load the engines."""
+
+    start_up_s: float = 0.0
+    first_avatar_s: float | None = None
+    total_s: float = 0.0
+
+
+class AvatarEntry(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One line of `avatars.json`; `file` is missing where `state` is `failed` or `refused`, and `reason` says why."""
+
+    index: int
+    style: str
+    look: str
+    photo: str
+    seed: int
+    state: str
+    ready_s: float
+    file: str | None = None
+    reason: str | None = None
+
+
+class Listing(msgspec.Struct):
+    """What `avatars.json` holds."""
+
+    pack: str
+    seed: int
+    asked: int
+    timings: Timings
+    avatars: list[AvatarEntry]
+
+
+class AvatarFolder:
+    """Writes avatars as they come; every file appears whole, by renaming."""
+
+    def __init__(self, path: Path, listing: Listing, photo_names: Sequence[str]) -> None:
+        self.path = path
+        self.listing = listing
+        self._photo_names = photo_names
+        self._tiles: dict[str, list[Tile]] = {}
+
+    def open(self) -> None:
+        """Create the folder; raises OutputError when it is in use, unwritable or the disk is full."""
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            in_use = any(self.path.iterdir())
+            free = shutil.disk_usage(self.path).free
+        except OSError as error:
+            raise OutputError(f"Cannot write to the folder {self.path}: {error.strerror}. Choose another --out.") from error
+        if in_use:
+            raise OutputError(f"The folder {self.path} is not empty. Empty it or choose another --out.")
+        if free < self.listing.asked * BYTES_PER_AVATAR:
+            needed_mb = self.listing.asked * BYTES_PER_AVATAR // 1_000_000
+            raise OutputError(
+                f"Only {free // 1_000_000} MB are free where {self.path} is, and {self.listing.asked} avatars may need"
+                f" {needed_mb} MB. Free some room or choose another --out."
+            )
+
+    def add(self, result: Avatar | Lost, ready_s: float) -> None:
+        """Write an avatar's file, and list it; a lost render is listed with its reason."""
+        render = result.render
+        entry = AvatarEntry(
+            index=render.index,
+            style=render.style.name,
+            look=render.look.name,
+            photo=self._photo_names[render.photo],
+            seed=result.seed if isinstance(result, Avatar) else render.seed,
+            state="ready" if isinstance(result, Avatar) else result.state,
+            ready_s=round(ready_s, 2),
+            reason=None if isinstance(result, Avatar) else result.reason,
+        )
+        if isinstance(result, Avatar):
+            name = f"{render.index + 1:02d}-{render.style.name}-{render.look.name}.webp"
+            self._write(name, encode_webp(result.pixels))
+            entry = msgspec.structs.replace(entry, file=name)
+            caption = render.look.title or render.look.name
+            self._tiles.setdefault(render.style.title, []).append(Tile(result.pixels, caption))
+        self.listing.avatars.append(entry)
+        self._write_listing()
+
+    def close(self, photos: Sequence[NDArray[np.uint8]], total_s: float) -> None:
+        """Write the contact sheet and the last state of the list."""
+        self.listing.timings.total_s = round(total_s, 2)
+        self._write_listing()
+        if self._tiles:
+            self._write("sheet.webp", encode_webp(draw_sheet(photos, list(self._tiles.items()))))
+
+    def _write_listing(self) -> None:
+        self.listing.avatars.sort(key=lambda entry: entry.index)
+        self._write("avatars.json", msgspec.json.format(msgspec.json.encode(self.listing), indent=2))
+
+    def _write(self, name: str, content: bytes) -> None:
+        part = self.path / f".{name}.part"
+        try:
+            part.write_bytes(content)
+            os.replace(part, self.path / name)
+        except OSError as error:
+            part.unlink(missing_ok=True)
+            full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+            what = "the disk is full" if full else error.strerror
+            raise OutputError(
+                f"Cannot write {name} to {self.path}: {what}. What is there is complete and listed in avatars.json."
+                " Free some room, or choose another --out, and run the command again."
+            ) from error
+
+
+def free_name(parent: Path) -> Path:
+    """The first of `avatars`, `avatars-2`, `avatars-3`... that is not there yet."""
+    name, number = parent / "avatars", 2
+    while name.exists():
+        name, number = parent / f"avatars-{number}", number + 1
+    return name

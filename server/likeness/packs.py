@@ -1,0 +1,33 @@
+"""What is installed: style packs through pluggy's entry points, model packs from folders. The one place that names the built-ins."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+from likeness.errors import UnknownStyle
+from likeness_engines import ModelPack, bundled_pack, open_pack
+from likeness_plugins import Catalogue, Style, discover
+
+BUILTIN_PACKS: Final = tuple(
+    (name, f"likeness_styles.{name}") for name in ("comic", "sketch", "neon", "watercolour", "oil")
+)
+DEFAULT_STYLES: Final = tuple(name for name, _ in BUILTIN_PACKS)
+
+
+def load_catalogue() -> Catalogue:
+    """Discover all style packs; one that is broken is listed in `problems`, and the rest work."""
+    return discover(BUILTIN_PACKS)
+
+
+def open_model_pack(folder: Path | None) -> ModelPack:
+    """Open and verify the model pack in `folder`, or the bundled one."""
+    return bundled_pack() if folder is None else open_pack(folder)
+
+
+def choose_styles(catalogue: Catalogue, names: tuple[str, ...]) -> list[Style]:
+    """Look styles up by name, each once, in the order given; all unknown ones are reported together."""
+    unknown = [name for name in names if name not in catalogue.styles]
+    if unknown:
+        raise UnknownStyle(unknown, sorted(catalogue.styles))
+    return [catalogue.styles[name] for name in dict.fromkeys(names)]
