@@ -32,7 +32,7 @@ def train(
     sheet: Callable[[nn.Module, int], None],
 ) -> nn.Module:
     """Train until `plan.steps`, resuming from `checkpoint` when it exists; return the model with averaged weights."""
-    averaged = torch.optim.swa_utils.AveragedModel(model, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(plan.average))
+    averaged = torch.optim.swa_utils.AveragedModel(model, multi_avg_fn=_average(plan.average))
     optimiser = torch.optim.AdamW(model.parameters(), plan.learning_rate, (0.9, 0.98), weight_decay=plan.weight_decay)
     first = _resume(checkpoint, model, averaged, optimiser)
     started, recent = time.monotonic(), 0.0
@@ -53,6 +53,17 @@ def train(
         if (step + 1) % (5 * plan.save_every) == 0:
             sheet(averaged.module, step + 1)
     return averaged.module
+
+
+def _average(decay: float) -> Callable[[list[torch.Tensor], list[torch.Tensor], torch.Tensor], None]:
+    """An exponential average that forgets faster at first, so that nothing of the random start stays in it."""
+
+    @torch.no_grad()
+    def blend(averaged: list[torch.Tensor], current: list[torch.Tensor], count: torch.Tensor) -> None:
+        steps = int(count)
+        torch._foreach_lerp_(averaged, current, 1 - min(decay, (1 + steps) / (10 + steps)))
+
+    return blend
 
 
 def _pace(step: int, plan: Plan) -> float:
