@@ -114,7 +114,7 @@ def _draw_pose(job: tuple[int, NDArray[np.uint8], Image]) -> tuple[NDArray[np.ui
 
 def _move(rgb: Image, mask: Image, rng: np.random.Generator) -> tuple[Image, Image]:
     """Turn, scale, shift and mirror a little: crops of the same face differ by that much."""
-    matrix = cv2.getRotationMatrix2D((SIDE / 2, SIDE / 2), rng.uniform(-6, 6), rng.uniform(0.98, 1.12))
+    matrix = cv2.getRotationMatrix2D((SIDE / 2, SIDE / 2), rng.uniform(-6, 6), rng.uniform(0.97, 1.2))
     matrix[:, 2] += rng.uniform(-7, 7, 2)
     moved = [
         cv2.warpAffine(image, matrix, (SIDE, SIDE), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)

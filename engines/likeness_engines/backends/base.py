@@ -1,0 +1,44 @@
+"""What a backend is: something that loads a pack's networks and runs them on batches."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from likeness_engines.pack import ModelPack
+
+Array = NDArray[Any]
+
+
+class TensorSpec(msgspec.Struct, frozen=True):
+    """A network's input or output; a dimension is None where it varies from call to call."""
+
+    name: str
+    dtype: np.dtype[Any]
+    shape: tuple[int | None, ...]
+
+
+class Engine(Protocol):
+    """One network, loaded. `run` may be called from one thread at a time."""
+
+    inputs: Mapping[str, TensorSpec]
+    outputs: Mapping[str, TensorSpec]
+
+    def run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
+        """Run one batch; raises BackendError when the inputs do not fit or the backend fails."""
+        ...
+
+
+class Backend(Protocol):
+    """Loads networks. `max_rows` is the UNet batch at which a render is cheapest on this hardware."""
+
+    name: str
+    max_rows: int
+
+    def load(self, pack: ModelPack, network: str) -> Engine:
+        """Load `unet`, `vae_encoder`, `vae_decoder` or `text_encoder`; raises BackendError."""
+        ...

@@ -1,0 +1,33 @@
+"""What can go wrong in the engines room.
+
+EngineError
+├── PackError        a model pack is missing, incomplete, damaged or of another format
+├── ScheduleError    a scheduler or one of its options has no exact table
+├── BackendError     a backend is not there, or cannot load or run a network
+├── RenderError      one render's inputs do not fit the pack
+└── ExportError      a checkpoint cannot become a pack
+"""
+
+
+class EngineError(Exception):
+    """Base of all; the text is for users: it names the thing and ends with the remedy."""
+
+
+class PackError(EngineError):
+    """A model pack cannot be used."""
+
+
+class ScheduleError(EngineError):
+    """A scheduler cannot be written as a table."""
+
+
+class BackendError(EngineError):
+    """A backend failed."""
+
+
+class RenderError(EngineError):
+    """A render does not fit the pack; the others go on."""
+
+
+class ExportError(EngineError):
+    """An export failed."""
