@@ -34,7 +34,7 @@ class Engines:
         self._vae_decoder = backend.load(pack, "vae_decoder")
         self._prompts = Prompts(pack.folder / "tokenizer", pack.about.prompt_length)
         self._scheduler = pack.scheduler_config()
-        self.loras = LoraBank(self._unet, pack.about.lora.slots)
+        self.loras = LoraBank(pack.about.lora.layers, pack.about.lora.slots, pack.about.lora.rank)
 
     def schedule(self, steps: int) -> Schedule:
         """The pack's schedule for a number of steps."""

@@ -10,6 +10,7 @@ from typing import Any, Final
 import msgspec
 
 from likeness_engines.errors import PackError
+from likeness_engines.lora import LoraLayer
 
 FORMAT: Final = 1
 BUNDLED: Final = "miniature"
@@ -23,10 +24,23 @@ WEIGHTS: Final = {
 
 
 class LoraBankSize(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """How many style LoRAs a batch can mix, slot 0 being none, and up to which rank."""
+    """How many style LoRAs a batch can mix, slot 0 being none, up to which rank, and in which layers."""
 
     slots: int
     rank: int
+    layers: list[LoraLayer]
+
+
+class WeightEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One initialiser that a graph expects to be handed: the safetensors key it comes from, and its shape in the graph.
+
+    `transposed` where the exporter folded a transposition into the weight.
+    """
+
+    name: str
+    key: str
+    shape: list[int]
+    transposed: bool = False
 
 
 class PackFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -80,6 +94,11 @@ class ModelPack(msgspec.Struct, frozen=True):
     def weights(self, network: str) -> Path:
         """The safetensors file that the graph's initialisers are named after."""
         return self.folder / WEIGHTS[network]
+
+    def weight_list(self, network: str) -> list[WeightEntry]:
+        """The initialisers of the network's graph, in no order."""
+        listing = self.folder / "onnx" / f"{network}.weights.json"
+        return msgspec.json.decode(listing.read_bytes(), type=list[WeightEntry])
 
     def scheduler_config(self) -> dict[str, Any]:
         """The diffusers scheduler's configuration."""

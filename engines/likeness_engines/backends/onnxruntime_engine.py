@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
@@ -13,13 +12,9 @@ from safetensors.numpy import load_file
 
 from likeness_engines.backends.base import Array, TensorSpec
 from likeness_engines.errors import BackendError
-from likeness_engines.pack import ModelPack
+from likeness_engines.pack import ModelPack, WeightEntry
 
 _DTYPES: Final = {"tensor(float)": np.float32, "tensor(int64)": np.int64}
-# A graph's initialiser is named after its safetensors key; one that the exporter transposed ends in this.
-TRANSPOSED: Final = ".T"
-# The list of a graph's external initialisers, in its metadata.
-WEIGHTS_KEY: Final = "likeness.weights"
 
 
 def create(threads: int | None = None) -> OnnxRuntimeBackend:
@@ -36,7 +31,6 @@ class OnnxRuntimeBackend:
 
     def __init__(self, threads: int) -> None:
         self._threads = threads
-        self._weights: dict[Path, dict[str, Array]] = {}
 
     def load(self, pack: ModelPack, network: str) -> OnnxRuntimeEngine:
         """Load one network; raises BackendError naming it."""
@@ -59,19 +53,14 @@ class OnnxRuntimeBackend:
 
     def _initialisers(self, pack: ModelPack, network: str) -> tuple[list[str], list[ort.OrtValue]]:
         weights = load_file(pack.weights(network))
-        names = read_weight_names(pack, network)
-        return names, [ort.OrtValue.ortvalue_from_numpy(_weight(weights, name)) for name in names]
+        entries = pack.weight_list(network)
+        values = [ort.OrtValue.ortvalue_from_numpy(_weight(weights[entry.key], entry)) for entry in entries]
+        return [entry.name for entry in entries], values
 
 
-def read_weight_names(pack: ModelPack, network: str) -> list[str]:
-    """The initialisers that a graph expects to be handed, from the list that the exporter wrote beside it."""
-    return pack.graph(network).with_suffix(".weights").read_text().split()
-
-
-def _weight(weights: Mapping[str, Array], name: str) -> Array:
-    tensor = weights[name.removesuffix(TRANSPOSED)]
+def _weight(tensor: Array, entry: WeightEntry) -> Array:
     upcast = tensor.astype(np.float32)
-    return np.ascontiguousarray(upcast.T if name.endswith(TRANSPOSED) else upcast)
+    return np.ascontiguousarray(upcast.T if entry.transposed else upcast).reshape(entry.shape)
 
 
 class OnnxRuntimeEngine:
