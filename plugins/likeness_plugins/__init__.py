@@ -1,0 +1,22 @@
+"""What the author of a Likeness pack imports; cheap to import, and nothing is discovered by importing it."""
+
+from likeness_plugins.catalogue import Catalogue, Pack, Problem
+from likeness_plugins.discovery import discover
+from likeness_plugins.errors import PluginError, StyleError
+from likeness_plugins.folder import style_from_folder
+from likeness_plugins.hookspecs import hookimpl
+from likeness_plugins.style import Look, Recipe, Style
+
+__all__ = [
+    "Catalogue",
+    "Look",
+    "Pack",
+    "PluginError",
+    "Problem",
+    "Recipe",
+    "Style",
+    "StyleError",
+    "discover",
+    "hookimpl",
+    "style_from_folder",
+]

@@ -1,0 +1,125 @@
+"""What was discovered: packs, their styles, their problems, and the hooks that callers call."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any, Literal
+
+import msgspec
+
+from likeness_plugins.errors import PluginError
+from likeness_plugins.style import Look, Style
+
+if TYPE_CHECKING:
+    import pluggy
+
+    from likeness_plugins.hookspecs import Picture
+
+REFUSED_BY_FAILURE = "It could not be reviewed, so it is not used."
+
+
+class Problem(msgspec.Struct, frozen=True):
+    """Something wrong with a pack, in one sentence for whoever runs the server."""
+
+    pack: str
+    sentence: str
+
+
+class Pack(msgspec.Struct, frozen=True):
+    """One style pack: its entry point's name, the distribution it came with, and what it gave."""
+
+    name: str
+    distribution: str
+    version: str
+    author: str
+    licence: str
+    styles: tuple[str, ...]
+    problems: tuple[str, ...]
+
+
+class Catalogue:
+    """All packs that work, behind one object; a pack that fails in a hook never takes the others along.
+
+    Reviews fail closed: a plugin that raises, or answers neither a text nor None, refuses. Finishing fails loudly:
+    PluginError, so that this one render fails. Being told of a publication fails quietly, into `problems`.
+    """
+
+    def __init__(self, manager: pluggy.PluginManager, packs: Sequence[Pack], styles: dict[str, Style]) -> None:
+        self._manager = manager
+        self.packs = tuple(packs)
+        self.styles = styles
+        self._late_problems: list[Problem] = []
+
+    @property
+    def problems(self) -> tuple[Problem, ...]:
+        """Everything wrong with any pack so far."""
+        found = [Problem(pack.name, sentence) for pack in self.packs for sentence in pack.problems]
+        return (*found, *self._late_problems)
+
+    def review_photo(self, photo: Picture) -> str | None:
+        """The first reason to refuse a crop, or None."""
+        return self._first_reason("likeness_review_photo", photo=photo)
+
+    def review_photos(self, crops: Sequence[Picture], user: str) -> str | None:
+        """The first reason to refuse a set of crops, or None."""
+        return self._first_reason("likeness_review_photos", crops=crops, user=user)
+
+    def review_avatar(self, avatar: Picture, style: Style, look: Look) -> str | None:
+        """The first reason to refuse an avatar, or None."""
+        return self._first_reason("likeness_review_avatar", avatar=avatar, style=style, look=look)
+
+    def finish_avatar(self, avatar: Picture, style: Style, look: Look) -> Picture:
+        """The avatar after every pack's finishing; raises PluginError naming the pack that failed."""
+        for name, call in self._calls("likeness_finish_avatar"):
+            try:
+                finished = call(avatar=avatar, style=style, look=look)
+            except Exception as error:
+                raise PluginError(f"The pack {name} failed to finish an avatar: {error!r}. Update or remove it.") from error
+            if finished is None:
+                continue
+            if getattr(finished, "shape", None) != avatar.shape or finished.dtype != avatar.dtype:
+                raise PluginError(f"The pack {name} changed an avatar's shape or type. Update or remove it.")
+            avatar = finished
+        return avatar
+
+    def avatar_published(self, avatar_id: str, kind: Literal["profile_picture", "story"], url: str) -> None:
+        """Tell every pack; one that fails is noted as a problem."""
+        for name, call in self._calls("likeness_avatar_published"):
+            try:
+                call(avatar_id=avatar_id, kind=kind, url=url)
+            except Exception as error:
+                self._note(name, f"likeness_avatar_published failed: {error!r}.")
+
+    def _first_reason(self, hook: str, **arguments: Any) -> str | None:
+        for name, call in self._calls(hook):
+            try:
+                reason = call(**arguments)
+            except Exception as error:
+                self._note(name, f"{hook} failed: {error!r}.")
+                return REFUSED_BY_FAILURE
+            if reason is None:
+                continue
+            if not isinstance(reason, str) or not reason.strip():
+                self._note(name, f"{hook} must return a text or None, not {reason!r:.60}.")
+                return REFUSED_BY_FAILURE
+            return reason
+        return None
+
+    def _note(self, pack: str, sentence: str) -> None:
+        problem = Problem(pack, sentence)
+        if problem not in self._late_problems:
+            self._late_problems.append(problem)
+
+    def _calls(self, hook: str) -> Iterator[tuple[str, Callable[..., Any]]]:
+        """One caller a plugin, in the order of discovery, so that each can fail by itself."""
+        plugins = self._manager.list_name_plugin()
+        for name, plugin in plugins:
+            if plugin is not None and hasattr(plugin, hook):
+                others = [other for _, other in plugins if other is not None and other is not plugin]
+                caller = self._manager.subset_hook_caller(hook, remove_plugins=others)
+                yield name, lambda caller=caller, **arguments: _only(caller(**arguments))
+
+
+def _only(results: list[Any]) -> Any:
+    """pluggy leaves None out of a hook's results."""
+    return results[0] if results else None

@@ -1,0 +1,102 @@
+"""Finding packs: built-in ones that the caller names, then everything installed under the entry-point group `likeness`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, Final, NamedTuple
+
+import pluggy
+
+from likeness_plugins import hookspecs
+from likeness_plugins.catalogue import Catalogue, Pack
+from likeness_plugins.checks import style_problems
+from likeness_plugins.style import Style
+
+GROUP: Final = "likeness"
+
+
+class _Candidate(NamedTuple):
+    name: str
+    distribution: str
+    version: str
+    load: Callable[[], Any]
+
+
+def discover(builtin: Iterable[tuple[str, str]] = ()) -> Catalogue:
+    """Load every pack by itself: (name, module) pairs of the caller's distribution first, then entry points by name.
+
+    A pack that fails to import, whose hook fails, or whose styles are not valid is listed with its problems, and the rest
+    works. Of two styles with one name the one found first stays; the later pack has a problem.
+    """
+    manager = pluggy.PluginManager(hookspecs.PROJECT)
+    manager.add_hookspecs(hookspecs)
+    packs: list[Pack] = []
+    styles: dict[str, Style] = {}
+    for candidate in (*_builtin(builtin), *_installed()):
+        packs.append(_load(candidate, manager, styles))
+    return Catalogue(manager, packs, styles)
+
+
+def _builtin(modules: Iterable[tuple[str, str]]) -> Iterator[_Candidate]:
+    from importlib import import_module, metadata  # noqa: PLC0415 - importing this package must stay cheap
+
+    for name, module in modules:
+        yield _Candidate(name, "likeness", metadata.version("likeness"), lambda module=module: import_module(module))
+
+
+def _installed() -> Iterator[_Candidate]:
+    from importlib import metadata  # noqa: PLC0415
+
+    for entry in sorted(metadata.entry_points(group=GROUP), key=lambda entry: entry.name):
+        distribution, version = (entry.dist.name, entry.dist.version) if entry.dist else ("unknown", "unknown")
+        yield _Candidate(entry.name, distribution, version, entry.load)
+
+
+def _load(candidate: _Candidate, manager: pluggy.PluginManager, styles: dict[str, Style]) -> Pack:
+    """Import, register and ask one pack; a stranger's code may raise anything, SystemExit included."""
+    problems: list[str] = []
+    found: list[Style] = []
+    try:
+        plugin = candidate.load()
+        manager.register(plugin, candidate.name)
+        manager.check_pending()
+        found = _styles(plugin, problems)
+    except (Exception, SystemExit) as error:
+        problems.append(f"The pack {candidate.name} cannot be loaded: {error!r}. Update or remove {candidate.distribution}.")
+        if manager.has_plugin(candidate.name):
+            manager.unregister(name=candidate.name)
+    kept = [style for style in found if _keep(style, styles, problems)]
+    return Pack(
+        name=candidate.name,
+        distribution=candidate.distribution,
+        version=candidate.version,
+        author=", ".join(dict.fromkeys(style.author for style in kept)),
+        licence=" AND ".join(dict.fromkeys(style.licence for style in kept)),
+        styles=tuple(style.name for style in kept),
+        problems=tuple(problems),
+    )
+
+
+def _styles(plugin: Any, problems: list[str]) -> list[Style]:
+    """The valid styles of one plugin; a pack of hooks alone has none."""
+    if not hasattr(plugin, "likeness_styles"):
+        return []
+    styles = plugin.likeness_styles()
+    if not isinstance(styles, list | tuple):
+        problems.append(f"likeness_styles must return a list of Style, not {styles!r:.60}: correct the pack.")
+        return []
+    valid = []
+    for style in styles:
+        wrong = style_problems(style)
+        problems.extend(wrong)
+        if not wrong:
+            valid.append(style)
+    return valid
+
+
+def _keep(style: Style, styles: dict[str, Style], problems: list[str]) -> bool:
+    if style.name in styles:
+        problems.append(f"Another pack already has a style {style.name}: rename one of them, or remove a pack.")
+        return False
+    styles[style.name] = style
+    return True

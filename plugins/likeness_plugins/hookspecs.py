@@ -1,0 +1,52 @@
+"""The hooks that a pack may implement. Pictures are NumPy arrays, uint8 [H, W, 3], RGB."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Final, Literal
+
+import pluggy
+
+from likeness_plugins.style import Look, Style
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Picture = NDArray[np.uint8]
+
+PROJECT: Final = "likeness"
+hookspec = pluggy.HookspecMarker(PROJECT)
+hookimpl = pluggy.HookimplMarker(PROJECT)
+
+
+@hookspec
+def likeness_styles() -> list[Style]:  # type: ignore[empty-body]
+    """Return the pack's styles; called once, when packs are discovered."""
+
+
+@hookspec
+def likeness_review_photo(photo: Picture) -> str | None:
+    """Return a reason, for the user to read, to refuse a photo's aligned crop, or None."""
+
+
+@hookspec
+def likeness_review_photos(crops: Sequence[Picture], user: str) -> str | None:
+    """Return a reason to refuse a whole set of crops (not one person, a minor, a public figure), or None."""
+
+
+@hookspec
+def likeness_review_avatar(avatar: Picture, style: Style, look: Look) -> str | None:
+    """Return a reason to refuse an avatar, or None; a refused one is drawn once more, then left out."""
+
+
+@hookspec
+def likeness_finish_avatar(avatar: Picture, style: Style, look: Look) -> Picture | None:
+    """Return the avatar changed, in the same shape and type, or None to leave it; each pack gets the one before's."""
+
+
+@hookspec
+def likeness_avatar_published(avatar_id: str, kind: Literal["profile_picture", "story"], url: str) -> None:
+    """Take note that a user has set an avatar as profile picture or posted it to a story."""
+
+

@@ -1,0 +1,97 @@
+"""The conformance kit: what a pack's author runs before shipping. Needs NumPy.
+
+    def test_my_pack():
+        check_pack(my_pack)
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pluggy
+
+from likeness_plugins import hookspecs
+from likeness_plugins.checks import style_problems
+from likeness_plugins.style import Style
+
+SIDE = 64
+
+
+def check_pack(plugin: Any, vocabulary: set[str] | None = None) -> list[Style]:
+    """Check a pack, a module or object with hooks, as the server would; returns its styles.
+
+    With a `vocabulary`, every word of every prompt must be in it. Raises AssertionError with all problems.
+    """
+    problems = [*_hook_problems(plugin)]
+    styles = list(plugin.likeness_styles()) if hasattr(plugin, "likeness_styles") else []
+    for style in styles:
+        problems += style_problems(style)
+    valid = [style for style in styles if isinstance(style, Style)]
+    names = [style.name for style in valid]
+    problems += [f"Two styles are called {name}: rename one." for name in sorted({n for n in names if names.count(n) > 1})]
+    if vocabulary is not None:
+        problems += [problem for style in valid for problem in _unknown_words(style, vocabulary)]
+    if not problems:
+        problems += _call_hooks(plugin, valid)
+    assert not problems, "\n".join(problems)
+    return valid
+
+
+def sample_picture(seed: int = 0) -> Any:
+    """A picture to try hooks on: uint8 [64, 64, 3]."""
+    return np.random.default_rng(seed).integers(0, 256, (SIDE, SIDE, 3), np.uint8)
+
+
+def _hook_problems(plugin: Any) -> list[str]:
+    """Hooks with names or parameters that no specification has, or without the marker."""
+    manager = pluggy.PluginManager(hookspecs.PROJECT)
+    manager.add_hookspecs(hookspecs)
+    unmarked = [
+        f"{name} is not marked: put @hookimpl above it."
+        for name in dir(plugin)
+        if name.startswith("likeness_") and callable(getattr(plugin, name)) and not hasattr(getattr(plugin, name), "likeness_impl")
+    ]
+    try:
+        manager.register(plugin, "pack")
+        manager.check_pending()
+    except pluggy.PluginValidationError as error:
+        return [*unmarked, f"{error}. Compare with the hooks in likeness_plugins.hookspecs."]
+    return unmarked
+
+
+def _unknown_words(style: Style, vocabulary: set[str]) -> list[str]:
+    words = {word for look in style.looks for word in look.prompt.replace(",", " ").split()}
+    return [f"The style {style.name} uses {word!r}, which the model does not know." for word in sorted(words - vocabulary)]
+
+
+def _call_hooks(plugin: Any, styles: list[Style]) -> list[str]:
+    """Call the picture hooks once a style with a sample picture, and look at what comes back."""
+    problems = []
+    picture = sample_picture()
+    for style in styles:
+        arguments = {"avatar": picture.copy(), "style": style, "look": style.looks[0]}
+        finished = _call(plugin, "likeness_finish_avatar", arguments)
+        if finished is not None and (finished.shape != picture.shape or finished.dtype != picture.dtype):
+            problems.append(f"likeness_finish_avatar returned {finished.dtype} {finished.shape}: keep shape and type.")
+        problems += _reason_problems("likeness_review_avatar", _call(plugin, "likeness_review_avatar", arguments))
+    problems += _reason_problems("likeness_review_photo", _call(plugin, "likeness_review_photo", {"photo": picture}))
+    crops = [sample_picture(seed) for seed in range(3)]
+    reason = _call(plugin, "likeness_review_photos", {"crops": crops, "user": "somebody"})
+    return problems + _reason_problems("likeness_review_photos", reason)
+
+
+def _call(plugin: Any, hook: str, arguments: dict[str, Any]) -> Any:
+    if not hasattr(plugin, hook):
+        return None
+    manager = pluggy.PluginManager(hookspecs.PROJECT)
+    manager.add_hookspecs(hookspecs)
+    manager.register(plugin, "pack")
+    results = getattr(manager.hook, hook)(**arguments)
+    return results[0] if results else None
+
+
+def _reason_problems(hook: str, reason: Any) -> list[str]:
+    if reason is None or (isinstance(reason, str) and reason.strip()):
+        return []
+    return [f"{hook} returned {reason!r:.60}: return a text for the user, or None."]

@@ -1,0 +1,11 @@
+"""Comic: flat colour, bold ink and halftone shadows on a printed backdrop."""
+
+from pathlib import Path
+
+from likeness_plugins import Style, hookimpl, style_from_folder
+
+
+@hookimpl
+def likeness_styles() -> list[Style]:
+    """The one style that `style.toml` beside this file describes."""
+    return [style_from_folder(Path(__file__).parent)]

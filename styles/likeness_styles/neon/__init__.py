@@ -1,0 +1,11 @@
+"""Neon: the face in glowing light, with a burning outline against the night."""
+
+from pathlib import Path
+
+from likeness_plugins import Style, hookimpl, style_from_folder
+
+
+@hookimpl
+def likeness_styles() -> list[Style]:
+    """The one style that `style.toml` beside this file describes."""
+    return [style_from_folder(Path(__file__).parent)]
