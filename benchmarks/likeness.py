@@ -22,7 +22,7 @@ from skimage.feature import hog
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 from likeness.packs import load_catalogue
-from likeness.photos import PhotosRefused, crop_face, decode_photo
+from likeness.photos import PhotoError, crop_face, decode_photo
 from likeness.plan import plan_renders
 from likeness_engines import Engines, Render, Renderer, bundled_pack, load_engines
 from likeness_plugins import Look
@@ -39,8 +39,8 @@ def read_people(photos: Path) -> list[tuple[Pixels, NDArray[np.float32]]]:
         if not (photos / name).exists():
             raise SystemExit(f"{photos / name} is missing: {FETCH}.")
         try:
-            crop = crop_face(decode_photo((photos / name).read_bytes(), name)).pixels
-        except PhotosRefused:
+            crop = crop_face(decode_photo((photos / name).read_bytes())).pixels
+        except PhotoError:
             continue
         mask = cut_out(crop)
         if mask is not None:

@@ -1,0 +1,118 @@
+"""Everything that Likeness refuses or fails at.
+
+LikenessError               code, HTTP status, exit code, and a text for users that ends with the remedy
+├── PhotoError              one photo cannot be used; `read_photos` collects these into PhotosRefused
+├── PhotosRefused           some photos cannot be used; names each of them
+├── PhotoCountError         too few or too many photos
+├── PhotoFileError          files that cannot be read at all (command line)
+├── UnknownStyle            style names that no installed pack has
+└── OutputError             avatars cannot be written (command line)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar, Literal
+
+import msgspec
+
+PhotoCode = Literal[
+    "not_an_image",
+    "unsupported_format",
+    "animated",
+    "too_large",
+    "too_small",
+    "no_face",
+    "several_faces",
+    "blurred",
+    "refused_by_review",
+]
+
+
+class LikenessError(Exception):
+    """Base of all; `str()` of it is what a user reads."""
+
+    code: ClassVar[str] = "internal_error"
+    status: ClassVar[int] = 500
+    exit_code: ClassVar[int] = 1
+
+
+class PhotoError(LikenessError):
+    """One photo cannot be used: `reason` is the stable code, the text says why and what to do."""
+
+    code = "photo_refused"
+    status = 422
+    exit_code = 2
+
+    def __init__(self, reason: PhotoCode, message: str) -> None:
+        self.reason: PhotoCode = reason
+        super().__init__(message)
+
+
+class BadPhoto(msgspec.Struct, frozen=True):
+    """A refused photo: its place among those given (from 0), its name, the code, and a sentence with the remedy."""
+
+    index: int
+    name: str
+    code: PhotoCode
+    message: str
+
+
+class PhotosRefused(LikenessError):
+    """At least one photo cannot be used; `photos` has all of them."""
+
+    code = "photo_refused"
+    status = 422
+    exit_code = 2
+
+    def __init__(self, photos: Sequence[BadPhoto]) -> None:
+        self.photos = tuple(photos)
+        super().__init__("\n".join(f"{photo.name}: {photo.message}" for photo in photos))
+
+
+class PhotoCountError(LikenessError):
+    """Fewer than 3 or more than 10 photos."""
+
+    code = "wrong_photo_count"
+    status = 422
+    exit_code = 2
+
+    def __init__(self, count: int, fewest: int, most: int) -> None:
+        super().__init__(f"{count} photo{'s' * (count != 1)} given: give {fewest} to {most} photos of one person.")
+
+
+class PhotoFileError(LikenessError):
+    """Files that are not there, are folders or may not be read."""
+
+    code = "photo_unreadable"
+    status = 422
+    exit_code = 2
+
+    def __init__(self, failures: Sequence[tuple[str, OSError]]) -> None:
+        super().__init__("\n".join(f"{name}: {_why(error)}" for name, error in failures))
+
+
+class UnknownStyle(LikenessError):
+    """Style names that no installed pack has."""
+
+    code = "unknown_style"
+    status = 422
+    exit_code = 2
+
+    def __init__(self, unknown: Sequence[str], known: Sequence[str]) -> None:
+        plural = "s" * (len(unknown) > 1)
+        super().__init__(f"Unknown style{plural} {', '.join(unknown)}: choose from {', '.join(known) or 'none installed'}.")
+
+
+class OutputError(LikenessError):
+    """Avatars cannot be written."""
+
+    code = "cannot_write"
+
+
+def _why(error: OSError) -> str:
+    if isinstance(error, FileNotFoundError):
+        return "There is no such file. Check the name."
+    if isinstance(error, IsADirectoryError):
+        return "This is a folder. Name the photos in it, for instance with *.jpg."
+    return f"The file cannot be read ({error.strerror}). Check its permissions."

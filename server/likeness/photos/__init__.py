@@ -1,0 +1,22 @@
+"""From a photo's bytes to an aligned crop: decode, find the one face, align, rate, refuse with reasons."""
+
+from likeness.errors import BadPhoto, PhotoCountError, PhotoError, PhotosRefused
+from likeness.photos.crop import Crop, crop_face
+from likeness.photos.decode import decode_photo
+from likeness.photos.faces import Face, find_face
+from likeness.photos.read import FEWEST, MOST, read_photos
+
+__all__ = [
+    "FEWEST",
+    "MOST",
+    "BadPhoto",
+    "Crop",
+    "Face",
+    "PhotoCountError",
+    "PhotoError",
+    "PhotosRefused",
+    "crop_face",
+    "decode_photo",
+    "find_face",
+    "read_photos",
+]
