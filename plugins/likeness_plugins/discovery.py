@@ -10,6 +10,7 @@ import pluggy
 from likeness_plugins import hookspecs
 from likeness_plugins.catalogue import Catalogue, Pack
 from likeness_plugins.checks import style_problems
+from likeness_plugins.errors import PluginError
 from likeness_plugins.style import Style
 
 GROUP: Final = "likeness"
@@ -62,7 +63,8 @@ def _load(candidate: _Candidate, manager: pluggy.PluginManager, styles: dict[str
         manager.check_pending()
         found = _styles(plugin, problems)
     except (Exception, SystemExit) as error:
-        problems.append(f"The pack {candidate.name} cannot be loaded: {error!r}. Update or remove {candidate.distribution}.")
+        what = str(error) if isinstance(error, PluginError) else f"{error!r}."
+        problems.append(f"The pack {candidate.name} cannot be loaded: {what} Update or remove {candidate.distribution}.")
         if manager.has_plugin(candidate.name):
             manager.unregister(name=candidate.name)
     kept = [style for style in found if _keep(style, styles, problems)]

@@ -23,10 +23,9 @@ BYTES_PER_AVATAR: Final = 200_000
 
 
 class Timings(msgspec.Struct):
-    """Seconds since the command started, but `start_up_s`, which is the time it took to load the engines."""
+    """Seconds since the command started: when the first render could begin, and when all was written."""
 
     start_up_s: float = 0.0
-    first_avatar_s: float | None = None
     total_s: float = 0.0
 
 
@@ -90,7 +89,7 @@ class AvatarFolder:
             photo=self._photo_names[render.photo],
             seed=result.seed if isinstance(result, Avatar) else render.seed,
             state="ready" if isinstance(result, Avatar) else result.state,
-            ready_s=round(ready_s, 2),
+            ready_s=ready_s,
             reason=None if isinstance(result, Avatar) else result.reason,
         )
         if isinstance(result, Avatar):
@@ -104,7 +103,7 @@ class AvatarFolder:
 
     def close(self, photos: Sequence[NDArray[np.uint8]], total_s: float) -> None:
         """Write the contact sheet and the last state of the list."""
-        self.listing.timings.total_s = round(total_s, 2)
+        self.listing.timings.total_s = total_s
         self._write_listing()
         if self._tiles:
             self._write("sheet.webp", encode_webp(draw_sheet(photos, list(self._tiles.items()))))

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import secrets
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from likeness.errors import PhotoMissing
+from likeness.errors import PhotoFileError
 from likeness.folder import AvatarFolder, Listing, Timings, free_name
-from likeness.generation import Avatar, Drawing
+from likeness.generation import Avatar, Drawing, Lost
 from likeness.packs import DEFAULT_STYLES, choose_styles, load_catalogue, open_model_pack
 from likeness.photos import Crop, read_photos
 from likeness.plan import plan_renders
@@ -37,8 +38,7 @@ class RenderCommand(msgspec.Struct, frozen=True):
 
 def render(command: RenderCommand) -> int:
     """Draw the avatars and say where they are; after Ctrl-C, what is done stays and is listed."""
-    started = time.monotonic()
-    console = Console(highlight=False)
+    clock = _Clock()
     catalogue = load_catalogue()
     styles = choose_styles(catalogue, command.styles or DEFAULT_STYLES)
     pack = open_model_pack(command.pack)
@@ -48,33 +48,45 @@ def render(command: RenderCommand) -> int:
     listing = Listing(f"{pack.name} {pack.version}", seed, command.count, Timings(), [])
     folder = AvatarFolder(command.out or free_name(Path.cwd()), listing, [str(path) for path in command.photos])
     folder.open()
-    loading = time.monotonic()
     engines = load_engines(pack)
-    listing.timings.start_up_s = round(time.monotonic() - loading, 2)
-    drawing = Drawing(engines, catalogue, command.steps).run(crops, plan)
-    interrupted = False
-    try:
-        with _progress(console) as progress:
-            task = progress.add_task("Drawing", total=command.count)
-            for result in drawing:
-                folder.add(result, time.monotonic() - started)
-                progress.advance(task)
-                if isinstance(result, Avatar) and listing.timings.first_avatar_s is None:
-                    listing.timings.first_avatar_s = round(time.monotonic() - started, 2)
-    except KeyboardInterrupt:
-        interrupted = True
-    folder.close([crop.pixels for crop in crops], time.monotonic() - started)
+    listing.timings.start_up_s = clock.seconds()
+    console = Console(highlight=False)
+    interrupted = _draw(Drawing(engines, catalogue, command.steps).run(crops, plan), folder, clock, console)
+    folder.close([crop.pixels for crop in crops], clock.seconds())
     _report(console, folder)
     return INTERRUPTED if interrupted else _exit_code(listing)
 
 
+class _Clock:
+    def __init__(self) -> None:
+        self._started = time.monotonic()
+
+    def seconds(self) -> float:
+        return round(time.monotonic() - self._started, 2)
+
+
+def _draw(drawing: Iterator[Avatar | Lost], folder: AvatarFolder, clock: _Clock, console: Console) -> bool:
+    """Write results as they come, under a progress bar; returns whether Ctrl-C ended it."""
+    with _progress(console) as progress:
+        task = progress.add_task("Drawing", total=folder.listing.asked)
+        try:
+            for result in drawing:
+                folder.add(result, clock.seconds())
+                progress.advance(task)
+        except KeyboardInterrupt:
+            return True
+    return False
+
+
 def _read(paths: list[Path], catalogue: Catalogue) -> list[Crop]:
-    sources = []
+    sources, failures = [], []
     for path in paths:
         try:
             sources.append((str(path), path.read_bytes()))
         except OSError as error:
-            raise PhotoMissing(path, error) from error
+            failures.append((str(path), error))
+    if failures:
+        raise PhotoFileError(failures)
     return read_photos(
         sources,
         review_photo=catalogue.review_photo,

@@ -1,0 +1,67 @@
+"""Fixtures that several rooms need."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import sysconfig
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image
+
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.fixture(scope="session")
+def astronaut() -> NDArray[np.uint8]:
+    """Eileen Collins, uint8 [512, 512, 3]; public domain."""
+    import skimage.data
+
+    return np.asarray(skimage.data.astronaut())
+
+
+@pytest.fixture
+def photos(astronaut: NDArray[np.uint8], tmp_path: Path) -> list[Path]:
+    """Three good photos of one person, as JPEG files."""
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    pictures = {"one": astronaut, "two": astronaut[:, ::-1], "three": astronaut[0:360, 50:410]}
+    for name, picture in pictures.items():
+        Image.fromarray(np.ascontiguousarray(picture)).save(folder / f"{name}.jpg", quality=95)
+    return [folder / f"{name}.jpg" for name in pictures]
+
+
+@pytest.fixture(scope="session")
+def build_wheel(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Path], Path]:
+    """Build a project folder's wheel without the network."""
+
+    def build(project: Path) -> Path:
+        out = tmp_path_factory.mktemp("wheel")
+        command = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(out), str(project)]
+        subprocess.run(command, check=True, capture_output=True, text=True)
+        [wheel] = out.glob("*.whl")
+        return wheel
+
+    return build
+
+
+@pytest.fixture(scope="session")
+def fresh_python(build_wheel: Callable[[Path], Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A new environment's Python with the built wheels of Likeness and of the foreign pack in it.
+
+    The dependencies are this environment's own, through a .pth file; the two wheels come first on the path, and the
+    editable install of this checkout does not reach it, since .pth files of another folder are not read.
+    """
+    folder = tmp_path_factory.mktemp("fresh") / "venv"
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(folder)], check=True)
+    version = f"python{sys.version_info.major}.{sys.version_info.minor}"
+    packages = folder / "lib" / version / "site-packages"
+    for project in (ROOT, ROOT / "tests" / "foreign_pack"):
+        install = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-index", "--target", str(packages)]
+        subprocess.run([*install, str(build_wheel(project))], check=True, capture_output=True)
+    (packages / "dependencies.pth").write_text(sysconfig.get_paths()["purelib"] + "\n")
+    return folder / "bin" / "python"

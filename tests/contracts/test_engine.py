@@ -1,0 +1,78 @@
+"""What every backend's engines keep; one class, inherited once a backend."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from likeness_engines import BackendError, bundled_pack, create_backend
+from likeness_engines.backends.base import Backend, Engine
+from likeness_engines.backends.fake_engine import FakeBackend
+
+PACK = bundled_pack()
+NETWORKS = ("text_encoder", "vae_encoder", "vae_decoder", "unet")
+LATENTS = PACK.about.latents
+
+
+class EngineContract:
+    """Subclasses give a backend."""
+
+    @pytest.fixture(scope="class")
+    def backend(self) -> Backend:
+        raise NotImplementedError
+
+    @pytest.fixture(scope="class")
+    def decoder(self, backend: Backend) -> Engine:
+        return backend.load(PACK, "vae_decoder")
+
+    def test_has_a_name_and_a_row_limit(self, backend: Backend) -> None:
+        assert backend.name
+        assert backend.max_rows >= 1
+
+    def test_loads_all_networks_with_declared_shapes(self, backend: Backend) -> None:
+        for network in NETWORKS:
+            engine = backend.load(PACK, network)
+            for spec in (*engine.inputs.values(), *engine.outputs.values()):
+                assert spec.shape[0] is None or spec.name.startswith("lora_"), spec
+                assert all(size is None or size > 0 for size in spec.shape)
+
+    def test_outputs_have_the_declared_names_types_and_shapes(self, decoder: Engine) -> None:
+        outputs = decoder.run({"latents": np.zeros((3, *LATENTS), np.float32)})
+        assert set(outputs) == set(decoder.outputs)
+        for name, spec in decoder.outputs.items():
+            assert outputs[name].dtype == spec.dtype
+            assert outputs[name].shape[0] == 3
+            assert all(want in (None, got) for want, got in zip(spec.shape[1:], outputs[name].shape[1:], strict=True))
+
+    def test_rows_do_not_depend_on_each_other(self, decoder: Engine) -> None:
+        latents = np.random.default_rng(0).standard_normal((3, *LATENTS)).astype(np.float32)
+        together = decoder.run({"latents": latents})["sample"]
+        alone = np.concatenate([decoder.run({"latents": latents[i : i + 1]})["sample"] for i in range(3)])
+        assert np.abs(together - alone).max() < 1e-4
+
+    def test_inputs_that_do_not_fit_raise_backend_error(self, decoder: Engine) -> None:
+        with pytest.raises(BackendError):
+            decoder.run({"latents": np.zeros((1, 2, 3, 4), np.float32)})
+        with pytest.raises(BackendError):
+            decoder.run({})
+
+    def test_an_engine_works_on_after_a_failed_run(self, decoder: Engine) -> None:
+        with pytest.raises(BackendError):
+            decoder.run({"latents": np.zeros((1, 2, 3, 4), np.float32)})
+        assert decoder.run({"latents": np.zeros((1, *LATENTS), np.float32)})["sample"].shape[0] == 1
+
+
+class TestOnnxRuntime(EngineContract):
+    @pytest.fixture(scope="class")
+    def backend(self) -> Backend:
+        return create_backend("onnxruntime", threads=1)
+
+
+class TestFake(EngineContract):
+    @pytest.fixture(scope="class")
+    def backend(self) -> Backend:
+        return FakeBackend()
+
+
+def test_unknown_backend_names_the_known_ones() -> None:
+    with pytest.raises(BackendError, match="onnxruntime"):
+        create_backend("abacus")
