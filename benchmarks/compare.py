@@ -7,9 +7,10 @@ import sys
 from pathlib import Path
 
 import msgspec
-from report import Figure, Report
 from rich.console import Console
 from rich.table import Table
+
+from report import Figure, Report
 
 TOLERANCE = 0.10
 
@@ -56,7 +57,9 @@ def main() -> int:
     arguments = parser.parse_args()
     old, new = read(arguments.old), read(arguments.new)
     if old.benchmark != new.benchmark:
-        raise SystemExit(f"{arguments.old} measures {old.benchmark}, {arguments.new} {new.benchmark}: compare like with like")
+        raise SystemExit(
+            f"{arguments.old} measures {old.benchmark}, {arguments.new} {new.benchmark}: compare like with like"
+        )
     regressed = compare(old, new)
     for name in regressed:
         print(f"regressed: {name}", file=sys.stderr)

@@ -1,4 +1,5 @@
-"""How good are the miniature's pictures? People it never saw, on backdrops it never saw, next to what its teachers draw.
+"""How good are the miniature's pictures? People it never saw, on backdrops it never saw, next to what its teachers
+draw.
 
 Needs the folder of portraits that the miniature was trained from; only the held-out people in it are used.
 """
@@ -12,12 +13,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from miniature.cutout import cut_out
-from miniature.dataset import HELD_OUT
-from miniature.teachers import draw as draw_teacher
-from miniature.vocabulary import STYLES, parse
 from numpy.typing import NDArray
-from report import Figure, publish
 from skimage.feature import hog
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
@@ -26,6 +22,11 @@ from likeness.photos import PhotoError, crop_face, decode_photo
 from likeness.plan import plan_renders
 from likeness_engines import Engines, Render, Renderer, bundled_pack, load_engines
 from likeness_plugins import Look
+from miniature.cutout import cut_out
+from miniature.dataset import HELD_OUT
+from miniature.teachers import draw as draw_teacher
+from miniature.vocabulary import STYLES, parse
+from report import Figure, publish
 
 Pixels = NDArray[np.uint8]
 PEOPLE = 50
@@ -61,9 +62,14 @@ def unseen_backdrop(seed: int) -> Pixels:
     if kind == 1:
         row = y // 20
         mortar = (y % 20 < 2) | ((x + 16 * (row % 2)) % 32 < 2)
-        return np.where(mortar[..., None], colours[0], colours[1] + 14 * np.sin(row + x // 32)[..., None]).clip(0, 255).astype(np.uint8)
+        return (
+            np.where(mortar[..., None], colours[0], colours[1] + 14 * np.sin(row + x // 32)[..., None])
+            .clip(0, 255)
+            .astype(np.uint8)
+        )
     cloud = sum(
-        cv2.resize(rng.standard_normal((2**k, 2**k)).astype(np.float32), (256, 256), interpolation=cv2.INTER_CUBIC) / 2**k
+        cv2.resize(rng.standard_normal((2**k, 2**k)).astype(np.float32), (256, 256), interpolation=cv2.INTER_CUBIC)
+        / 2**k
         for k in range(2, 8)
     )
     share = np.clip(0.5 + cloud, 0, 1)[..., None]
@@ -90,12 +96,16 @@ def render(engines: Engines, jobs: list[tuple[Pixels, str, int]]) -> list[Pixels
 def describe_face(picture: Pixels) -> NDArray[np.float64]:
     """HOG of the face region, the middle of the crop, at 96 x 96."""
     grey = cv2.cvtColor(picture[60:196, 60:196], cv2.COLOR_RGB2GRAY)
-    grey = cv2.createCLAHE(2.0, (4, 4)).apply(cv2.GaussianBlur(cv2.resize(grey, (96, 96), interpolation=cv2.INTER_AREA), (0, 0), 1.5))
+    grey = cv2.createCLAHE(2.0, (4, 4)).apply(
+        cv2.GaussianBlur(cv2.resize(grey, (96, 96), interpolation=cv2.INTER_AREA), (0, 0), 1.5)
+    )
     return np.asarray(hog(grey, 9, (12, 12), (2, 2), block_norm="L2-Hys"))
 
 
 def describe_style(picture: Pixels) -> NDArray[np.float64]:
-    """What tells styles apart whatever their colours: lightness and chroma of regions, and the energy of fine texture."""
+    """What tells styles apart whatever their colours: lightness and chroma of regions, and the energy of fine
+    texture.
+    """
     lab = cv2.cvtColor(picture.astype(np.float32) / 255, cv2.COLOR_RGB2LAB)
     light, chroma = lab[..., 0] / 100, np.hypot(lab[..., 1], lab[..., 2]) / 100
     fine = np.abs(light - cv2.GaussianBlur(light, (0, 0), 2)) * 4
@@ -141,7 +151,9 @@ def smallest_distance(avatars: list[Pixels]) -> float:
     return min(float(np.abs(a - b).mean()) / 255 for a, b in combinations(small, 2))
 
 
-def teacher_agreement(avatars: list[Pixels], people: list[tuple[Pixels, NDArray[np.float32]]], looks: list[Look]) -> tuple[float, float]:
+def teacher_agreement(
+    avatars: list[Pixels], people: list[tuple[Pixels, NDArray[np.float32]]], looks: list[Look]
+) -> tuple[float, float]:
     """Mean SSIM and PSNR (dB) between avatars and the teachers' drawings of the clean crops."""
     ssim, psnr = [], []
     for avatar, (crop, mask), look in zip(avatars, people, looks, strict=True):
@@ -168,8 +180,12 @@ def main() -> int:
         for index in range(len(people))
         for name in STYLES
     ]
-    placed = [[place(*people[index], unseen_backdrop(7 * index + turn)) for index in range(len(people))] for turn in (0, 1)]
-    first, second = (render(engines, [(crops[index], look.prompt, index) for index, _, look in pairs]) for crops in placed)
+    placed = [
+        [place(*people[index], unseen_backdrop(7 * index + turn)) for index in range(len(people))] for turn in (0, 1)
+    ]
+    first, second = (
+        render(engines, [(crops[index], look.prompt, index) for index, _, look in pairs]) for crops in placed
+    )
     thirty = []
     for names in (STYLES, STYLES[:1]):
         plan = plan_renders([catalogue.styles[name] for name in names], [1, 1, 1], 30, seed=3)
@@ -180,7 +196,13 @@ def main() -> int:
     figures = [
         Figure("own face nearest among the photos", own * 100, "%", "higher", 95),
         Figure("style recognised", style_share(first, [style.name for _, style, _ in pairs]) * 100, "%", "higher", 99),
-        Figure("backdrop shines through", background_change(first, second, [people[i][1] for i, _, _ in pairs]) * 100, "%", "lower", 5),
+        Figure(
+            "backdrop shines through",
+            background_change(first, second, [people[i][1] for i, _, _ in pairs]) * 100,
+            "%",
+            "lower",
+            5,
+        ),
         Figure("SSIM to the teacher", ssim, "", "higher"),
         Figure("PSNR to the teacher", psnr, "dB", "higher"),
         Figure("closest two of thirty, five styles", smallest_distance(thirty[0]) * 100, "%", "higher"),

@@ -1,8 +1,9 @@
 """How fast are thirty avatars, next to diffusers drawing the very same thirty from the same weights?
 
-Both encode, denoise and decode on the same number of threads, one after the other in one run, each in a process of its own
-so that memory and cold start are each one's own. The baseline is the loop of a diffusers pipeline in inference mode,
-channels-last, eager or compiled, at whichever of its batch sizes is best. Needs the `export` extra for the baseline.
+Both encode, denoise and decode on the same number of threads, one after the other in one run, each in a process of
+its own so that memory and cold start are each one's own. The baseline is the loop of a diffusers pipeline in
+inference mode, channels-last, eager or compiled, at whichever of its batch sizes is best. Needs the `export` extra
+for the baseline.
 """
 
 from __future__ import annotations
@@ -16,18 +17,20 @@ import time
 from pathlib import Path
 
 import numpy as np
-from report import Figure, publish
 
 from likeness.packs import BUILTIN_PACKS, load_catalogue
 from likeness.plan import plan_renders
 from likeness_engines import Render, Renderer, bundled_pack, load_engines
+from report import Figure, publish
 
 COUNT = 30
 BATCHES = (6, 10, 15, 30)
 
 
 def workload() -> tuple[np.ndarray, list[tuple[int, str, int]]]:
-    """Three noise-and-gradient crops (uint8 [3, 256, 256, 3]; pixels do not change the time) and (photo, prompt, seed)s."""
+    """Three noise-and-gradient crops (uint8 [3, 256, 256, 3]; pixels do not change the time) and (photo, prompt,
+    seed)s.
+    """
     styles = [load_catalogue().styles[name] for name, _ in BUILTIN_PACKS]
     renders = plan_renders(styles, [1, 1, 1], COUNT, seed=1)
     crops = np.random.default_rng(0).integers(0, 256, (3, 256, 256, 3), np.uint8)

@@ -61,7 +61,17 @@ def fresh_python(build_wheel: Callable[[Path], Path], tmp_path_factory: pytest.T
     version = f"python{sys.version_info.major}.{sys.version_info.minor}"
     packages = folder / "lib" / version / "site-packages"
     for project in (ROOT, ROOT / "tests" / "foreign_pack"):
-        install = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-index", "--target", str(packages)]
+        install = [
+            sys.executable,
+            "-m",
+            "pip",
+            "install",
+            "--quiet",
+            "--no-deps",
+            "--no-index",
+            "--target",
+            str(packages),
+        ]
         subprocess.run([*install, str(build_wheel(project))], check=True, capture_output=True)
     (packages / "dependencies.pth").write_text(sysconfig.get_paths()["purelib"] + "\n")
     return folder / "bin" / "python"

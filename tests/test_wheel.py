@@ -27,7 +27,18 @@ def test_the_wheel_is_what_is_imported(fresh_python: Path, tmp_path: Path, packa
 
 
 def test_the_wheel_renders_a_strangers_style(fresh_python: Path, photos: list[Path], tmp_path: Path) -> None:
-    arguments = ["render", *map(str, photos), "--styles", "comic,pop-poster", "--count", "2", "--steps", "2", "--out", "out"]
+    arguments = [
+        "render",
+        *map(str, photos),
+        "--styles",
+        "comic,pop-poster",
+        "--count",
+        "2",
+        "--steps",
+        "2",
+        "--out",
+        "out",
+    ]
     done = likeness(fresh_python, *arguments, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     listing = json.loads((tmp_path / "out" / "avatars.json").read_text())
@@ -51,6 +62,8 @@ def test_the_stranger_is_listed_with_version_author_and_licence(fresh_python: Pa
 
 def test_the_strangers_own_tests_pass(fresh_python: Path, tmp_path: Path) -> None:
     tests = ROOT / "tests" / "foreign_pack" / "tests"
-    done = run(fresh_python, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--rootdir", str(tests), str(tests), cwd=tmp_path)
+    done = run(
+        fresh_python, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--rootdir", str(tests), str(tests), cwd=tmp_path
+    )
     assert done.returncode == 0, done.stdout
     assert "2 passed" in done.stdout

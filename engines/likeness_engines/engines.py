@@ -52,7 +52,9 @@ class Engines:
         """Prompts -> text states float32 [N, T, D]."""
         return self._text_encoder.run({"input_ids": self._prompts.tokens(prompts)})["last_hidden_state"]
 
-    def predict(self, sample: Floats, source: Floats, timestep: Floats, words: Floats, lora_slot: NDArray[np.int64]) -> Floats:
+    def predict(
+        self, sample: Floats, source: Floats, timestep: Floats, words: Floats, lora_slot: NDArray[np.int64]
+    ) -> Floats:
         """One UNet call on B rows: latents and sources [B, C, h, w], timesteps [B], words [B, T, D], slots [B]."""
         inputs = {
             "sample": np.concatenate([sample, source], axis=1),

@@ -19,11 +19,9 @@ import msgspec
 import numpy as np
 
 from likeness_engines.errors import ExportError
-from likeness_engines.export_networks import Network, load_networks
-from likeness_engines.lora import LoraLayer
+from likeness_engines.export_networks import LoadedCheckpoint, Network, load_networks
 from likeness_engines.pack import (
     FORMAT,
-    WEIGHTS,
     LoraBankSize,
     ModelPack,
     PackFile,
@@ -63,7 +61,9 @@ def export_pack(checkpoint: Path, out: Path, about: About) -> ModelPack:
     """Write a pack into the new folder `out`, and open it; raises ExportError."""
     missing = sorted(part for part in TABLES if not (checkpoint / part).is_dir())
     if missing:
-        raise ExportError(f"{checkpoint} is no diffusers checkpoint: {', '.join(missing)} missing. Name another folder.")
+        raise ExportError(
+            f"{checkpoint} is no diffusers checkpoint: {', '.join(missing)} missing. Name another folder."
+        )
     if out.exists():
         raise ExportError(f"{out} exists already. Remove it or choose another folder.")
     (out / "onnx").mkdir(parents=True)
@@ -72,7 +72,7 @@ def export_pack(checkpoint: Path, out: Path, about: About) -> ModelPack:
     loaded = load_networks(checkpoint, out, about.lora_slots, about.lora_rank)
     for network in loaded.networks:
         _export_network(network, out)
-    _describe(out, about, loaded.latents, loaded.latent_scale, loaded.prompt_length, loaded.lora_layers)
+    _describe(out, about, loaded)
     return open_pack(out)
 
 
@@ -124,9 +124,7 @@ def take_weights_out(graph: onnx.ModelProto, state: Mapping[str, np.ndarray[Any,
     return entries
 
 
-def _describe(
-    out: Path, about: About, latents: tuple[int, int, int], scale: float, prompt_length: int, layers: list[LoraLayer]
-) -> None:
+def _describe(out: Path, about: About, loaded: LoadedCheckpoint) -> None:
     files = {str(path.relative_to(out)): file_digest(path) for path in sorted(out.rglob("*")) if path.is_file()}
     description = PackFile(
         format=FORMAT,
@@ -138,12 +136,12 @@ def _describe(
         author=about.author,
         resolution=about.resolution,
         pixel_fold=about.pixel_fold,
-        latents=latents,
-        latent_scale=scale,
-        prompt_length=prompt_length,
+        latents=loaded.latents,
+        latent_scale=loaded.latent_scale,
+        prompt_length=loaded.prompt_length,
         default_steps=about.default_steps,
         default_guidance=about.default_guidance,
-        lora=LoraBankSize(about.lora_slots, about.lora_rank, layers),
+        lora=LoraBankSize(about.lora_slots, about.lora_rank, loaded.lora_layers),
         files=files,
         preview=about.preview,
     )
@@ -170,10 +168,14 @@ def _toml_value(value: Any) -> str:
 
 def main() -> int:
     """The command line; returns an exit code."""
-    parser = argparse.ArgumentParser(prog="python -m likeness_engines.export", description="Export a diffusers checkpoint.")
+    parser = argparse.ArgumentParser(
+        prog="python -m likeness_engines.export", description="Export a diffusers checkpoint."
+    )
     parser.add_argument("checkpoint", type=Path)
     parser.add_argument("out", type=Path)
-    parser.add_argument("--about", type=Path, required=True, help="TOML with name, version, title, family, licence, ...")
+    parser.add_argument(
+        "--about", type=Path, required=True, help="TOML with name, version, title, family, licence, ..."
+    )
     arguments = parser.parse_args()
     try:
         about = msgspec.toml.decode(arguments.about.read_bytes(), type=About)

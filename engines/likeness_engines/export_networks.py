@@ -1,4 +1,6 @@
-"""The checkpoint's networks as the pack's engines see them: thin modules around diffusers' own, and their ONNX inputs."""
+"""The checkpoint's networks as the pack's engines see them: thin modules around diffusers' own, and their ONNX
+inputs.
+"""
 
 from __future__ import annotations
 
@@ -47,20 +49,21 @@ def load_networks(checkpoint: Path, out: Path, slots: int, rank: int) -> LoadedC
         part.save_pretrained(out / name)
         part.float().eval()
     layers = _lora_layers(unet)
-    state = dict(unet.state_dict())
     side, latent_side = vae.config.sample_size, unet.config.sample_size
     config, length = unet.config, text_encoder.config.max_position_embeddings
     networks = [
         _text_encoder(text_encoder, length),
         _vae_encoder(vae, side),
         _vae_decoder(vae, latent_side),
-        _unet(unet, layers, slots, rank, length, state),
+        _unet(unet, layers, slots, rank, length),
     ]
     latents = (int(config.out_channels), int(latent_side), int(latent_side))
     return LoadedCheckpoint(networks, latents, float(vae.config.scaling_factor), int(length), layers)
 
 
-def _config(inputs: dict[str, str], outputs: dict[str, str], dummies: Callable[[], dict[str, Any]], model_config: Any) -> Any:
+def _config(
+    inputs: dict[str, str], outputs: dict[str, str], dummies: Callable[[], dict[str, Any]], model_config: Any
+) -> Any:
     """An optimum configuration; `inputs` and `outputs` map names to the name of their first, dynamic axis."""
     from optimum.exporters.onnx.model_configs import UNetOnnxConfig  # noqa: PLC0415
 
@@ -83,7 +86,9 @@ def _config(inputs: dict[str, str], outputs: dict[str, str], dummies: Callable[[
 
 
 def _wrap(owner: torch.nn.Module, forward: Callable[..., torch.Tensor]) -> torch.nn.Module:
-    """A module that registers `owner` as its part and computes `forward`; optimum asks it for config, dtype and device."""
+    """A module that registers `owner` as its part and computes `forward`; optimum asks it for config, dtype and
+    device.
+    """
     import torch  # noqa: PLC0415
 
     class Wrapped(torch.nn.Module):
@@ -148,12 +153,11 @@ def _lora_layers(unet: Any) -> list[LoraLayer]:
     ]
 
 
-def _unet(
-    model: Any, layers: Sequence[LoraLayer], slots: int, rank: int, length: int, state: dict[str, torch.Tensor]
-) -> Network:
+def _unet(model: Any, layers: Sequence[LoraLayer], slots: int, rank: int, length: int) -> Network:
     """The UNet with per-row timesteps, and a LoRA of the bank in every attention projection."""
     import torch  # noqa: PLC0415
 
+    state = dict(model.state_dict())  # before banked layers change the names
     gathered: dict[str, torch.Tensor] = {}  # this call's rows of the bank, which all layers of one call share
 
     class BankedLinear(torch.nn.Module):
@@ -198,7 +202,7 @@ def _unet(
             inputs[name] = torch.randn(slots, count, *shape) * 0.05
         return inputs
 
-    axes = {name: "rows" for name in rows} | {name: "slots" for name in banks}
+    axes = dict.fromkeys(rows, "rows") | dict.fromkeys(banks, "slots")
     config = _config(axes, {"prediction": "rows"}, dummies, model.config)
     forward = _with_signature(compute, [*rows, *banks])
     return Network("unet", _wrap(model, forward), config, lambda: state)

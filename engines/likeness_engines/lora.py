@@ -61,7 +61,8 @@ class LoraBank:
         }
 
     def fill(self, slot: int, weights: Mapping[str, tuple[Floats, Floats]]) -> None:
-        """Put a LoRA into a slot: layer name -> (down [inputs, r], up [r, outputs]), scale multiplied in, r up to the rank.
+        """Put a LoRA into a slot: layer name -> (down [inputs, r], up [r, outputs]), scale multiplied in, r up to the
+        rank.
 
         Layers that it does not name stay zero. Raises RenderError, and changes nothing, when it does not fit.
         """
@@ -83,10 +84,12 @@ class LoraBank:
     def _check(self, name: str, down: Floats, up: Floats) -> None:
         layer = self._layers.get(name)
         if layer is None:
-            raise RenderError(f"The LoRA has weights for {name}, which this pack cannot adapt. Use a LoRA made for this pack.")
+            raise RenderError(
+                f"The LoRA has weights for {name}, which this pack cannot adapt. Use a LoRA made for this pack."
+            )
         rank = down.shape[1]
         if down.shape[0] != layer.inputs or up.shape != (rank, layer.outputs) or rank > self._rank:
             raise RenderError(
                 f"The LoRA weights for {name} are {down.shape} and {up.shape}; this pack takes"
-                f" ({layer.inputs}, r) and (r, {layer.outputs}) with r up to {self._rank}. Use a LoRA made for this pack."
+                f" ({layer.inputs}, r) and (r, {layer.outputs}) r up to {self._rank}. Use a LoRA made for this pack."
             )

@@ -111,7 +111,9 @@ class ModelPack(msgspec.Struct, frozen=True):
             if not path.is_file():
                 raise PackError(f"The model pack {self.folder} lacks the file {name}. Copy the whole pack again.")
             if file_digest(path) != expected:
-                raise PackError(f"In the model pack {self.folder} the file {name} is damaged. Copy the whole pack again.")
+                raise PackError(
+                    f"In the model pack {self.folder} the file {name} is damaged. Copy the whole pack again."
+                )
 
 
 def open_pack(folder: Path) -> ModelPack:
@@ -124,10 +126,14 @@ def open_pack(folder: Path) -> ModelPack:
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise PackError(f"{description} is not a pack description: {error}. Copy the whole pack again.") from error
     if about.format != FORMAT:
-        raise PackError(f"The model pack {folder} has format {about.format}, this version reads {FORMAT}. Export it again.")
+        raise PackError(
+            f"The model pack {folder} has format {about.format}, this version reads {FORMAT}. Export it again."
+        )
     escaping = [name for name in about.files if not (folder / name).resolve().is_relative_to(folder.resolve())]
     if escaping:
-        raise PackError(f"{description} names {escaping[0]}, which is outside the pack. Do not use packs you do not trust.")
+        raise PackError(
+            f"{description} names {escaping[0]}, which is outside the pack. Do not use packs you do not trust."
+        )
     pack = ModelPack(folder, about)
     pack.verify()
     return pack

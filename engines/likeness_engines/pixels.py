@@ -7,7 +7,9 @@ from numpy.typing import NDArray
 
 
 def to_network(pixels: NDArray[np.uint8], fold: int) -> NDArray[np.float32]:
-    """uint8 [N, H, W, 3] -> float32 [N, 3 * fold^2, H / fold, W / fold] in -1..1, ordered like torch's pixel_unshuffle."""
+    """uint8 [N, H, W, 3] -> float32 [N, 3 * fold^2, H / fold, W / fold] in -1..1, ordered like torch's
+    pixel_unshuffle.
+    """
     count, height, width, channels = pixels.shape
     cells = pixels.reshape(count, height // fold, fold, width // fold, fold, channels).transpose(0, 5, 2, 4, 1, 3)
     folded = cells.reshape(count, channels * fold**2, height // fold, width // fold)

@@ -1,8 +1,9 @@
-"""The renderer: keeps the UNet batch full, one denoising step at a time, across styles, photos, step counts and generations.
+"""The renderer: keeps the UNet batch full, one denoising step at a time, across styles, photos, step counts and
+generations.
 
-Rows are chosen anew at every step, so a render may join, pause or leave between any two. What a render becomes depends on
-itself alone: its own noise generator, its own schedule, its own rows; what else shares the batch changes its picture by
-rounding only.
+Rows are chosen anew at every step, so a render may join, pause or leave between any two. What a render becomes
+depends on itself alone: its own noise generator, its own schedule, its own rows; what else shares the batch changes
+its picture by rounding only.
 """
 
 from __future__ import annotations
@@ -223,7 +224,9 @@ class Renderer:
         previous = np.stack([active.previous_x0 for active in moving])
         coefficients = np.stack([active.coefficients for active in moving])
         p, q, a, b, c, d = (_column(coefficients[:, column]) for column in range(1, 7))
-        noise = np.stack([active.noise() if active.coefficients[6] else np.zeros_like(active.latents) for active in moving])
+        noise = np.stack(
+            [active.noise() if active.coefficients[6] else np.zeros_like(active.latents) for active in moving]
+        )
         x0, x = p * x + q * prediction, a * x + b * prediction + c * previous + d * noise
         for index, active in enumerate(moving):
             active.latents, active.previous_x0 = x[index], x0[index]

@@ -1,12 +1,13 @@
 """Diffusion schedules as tables: no scheduler objects, any mix of step counts in one batch.
 
-DDIM, Euler, Euler ancestral, DPM++ 2M and LCM are all linear in what they handle, so that one row a step says everything:
+DDIM, Euler, Euler ancestral, DPM++ 2M and LCM are all linear in what they handle, so that one row a step says
+everything:
 
     x0 = p * x + q * prediction
     x' = a * x + b * prediction + c * previous_x0 + d * noise
 
-All tables are variance-preserving: x = alpha * x0 + sigma * noise with alpha^2 + sigma^2 = 1, so that the network's input
-is never scaled. `x0` is kept as the next step's `previous_x0`.
+All tables are variance-preserving: x = alpha * x0 + sigma * noise with alpha^2 + sigma^2 = 1, so that the network's
+input is never scaled. `x0` is kept as the next step's `previous_x0`.
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ def make_schedule(config: Config, steps: int) -> Schedule:
     return _MAKERS[name](config, steps)
 
 
-# Options that make a step nonlinear, or that change the sigmas in ways that no supported checkpoint needs; and what is fine.
+# Options that make a step nonlinear, or change the sigmas in ways that no supported checkpoint needs; and what is fine.
 _NEUTRAL: Final[dict[str, tuple[Any, ...]]] = {
     "clip_sample": (False, None),
     "thresholding": (False, None),
@@ -114,7 +115,9 @@ def _to_x0(config: Config, alpha: Floats, sigma: Floats) -> tuple[Floats, Floats
     kind = config.get("prediction_type", "epsilon")
     if kind == "epsilon":
         if alpha.min() <= 0:
-            raise ScheduleError("Epsilon prediction cannot start from zero signal. Set rescale_betas_zero_snr to False.")
+            raise ScheduleError(
+                "Epsilon prediction cannot start from zero signal. Set rescale_betas_zero_snr to False."
+            )
         return 1 / alpha, -sigma / alpha
     if kind == "v_prediction":
         return alpha, -sigma
@@ -124,7 +127,9 @@ def _to_x0(config: Config, alpha: Floats, sigma: Floats) -> tuple[Floats, Floats
 
 
 class _Step(NamedTuple):
-    """x' = x0 * x0_share + x * x_share + previous_x0 * c + noise * d, before x0 is written in terms of the prediction."""
+    """x' = x0 * x0_share + x * x_share + previous_x0 * c + noise * d, before x0 is written in terms of the
+    prediction.
+    """
 
     x0_share: Floats
     x_share: Floats
@@ -180,7 +185,7 @@ def _euler_like(config: Config, steps: int, *, ancestral: bool) -> Schedule:
     now, then = levels[:-1], levels[1:]
     up = np.sqrt(then**2 * (now**2 - then**2) / now**2) if ancestral else np.zeros(steps)
     down = np.sqrt(then**2 - up**2)
-    # In variance-exploding form: x' = (down / now) x + (1 - down / now) x0 + up * noise. Both sides divided by the norms:
+    # Variance-exploding form: x' = (down / now) x + (1 - down / now) x0 + up * noise. Both sides divided by the norms:
     norm, next_norm = np.sqrt(1 + now**2), np.sqrt(1 + then**2)
     p, q = _to_x0(config, 1 / norm, now / norm)
     step = _Step((1 - down / now) / next_norm, down / now * norm / next_norm, np.zeros(steps), up / next_norm)
@@ -228,7 +233,9 @@ def _lcm(config: Config, steps: int) -> Schedule:
     data = 0.5
     skip, out = data**2 / (scaled**2 + data**2), scaled / np.sqrt(scaled**2 + data**2)
     next_alpha, next_sigma = np.append(alpha[1:], 1.0), np.append(sigma[1:], 0.0)
-    return Schedule(_assemble(timesteps, p, q, _Step(next_alpha * out, next_alpha * skip, np.zeros(steps), next_sigma)), 1.0)
+    return Schedule(
+        _assemble(timesteps, p, q, _Step(next_alpha * out, next_alpha * skip, np.zeros(steps), next_sigma)), 1.0
+    )
 
 
 _MAKERS: Final[dict[str, Callable[[Config, int], Schedule]]] = {

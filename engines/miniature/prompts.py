@@ -1,4 +1,6 @@
-"""The miniature's words in CLIP's clothes: a byte-pair tokenizer that knows every word as one token, and a small text encoder."""
+"""The miniature's words in CLIP's clothes: a byte-pair tokenizer that knows every word as one token, and a small text
+encoder.
+"""
 
 from __future__ import annotations
 

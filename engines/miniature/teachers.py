@@ -1,8 +1,9 @@
 """Five teachers: each draws a cut-out portrait in one style, the way the miniature shall learn to.
 
-Every teacher takes the crop (float32 [256, 256, 3] RGB in 0..1), the person's soft mask (float32 [256, 256]) and a look,
-and returns float32 [256, 256, 3] in 0..1. They are deterministic, and every periodic texture repeats every 8 pixels or a
-multiple: a latent cell covers 8 x 8 pixels, so each cell sees the same phase and a small network can learn the pattern.
+Every teacher takes the crop (float32 [256, 256, 3] RGB in 0..1), the person's soft mask (float32 [256, 256]) and a
+look, and returns float32 [256, 256, 3] in 0..1. They are deterministic, and every periodic texture repeats every 8
+pixels or a multiple: a latent cell covers 8 x 8 pixels, so each cell sees the same phase and a small network can
+learn the pattern.
 """
 
 from __future__ import annotations
@@ -139,7 +140,9 @@ def _vivid(colour: Image) -> Image:
 
 
 def _at_light(colour: Image, light: float) -> Image:
-    """Darken towards black or lighten towards white until the colour has this luminance: a gradient map must not fold."""
+    """Darken towards black or lighten towards white until the colour has this luminance: a gradient map must not
+    fold.
+    """
     own = float(colour @ np.float32([0.299, 0.587, 0.114]))
     if own > light:
         return colour * (light / own)
@@ -175,10 +178,14 @@ def _even_light(rgb: Image, mask: Image) -> Image:
 
 
 def _spread_person(rgb: Image, mask: Image) -> Image:
-    """Replace what is around the person by the person's own nearest colours, so that no old backdrop rims the cut-out."""
+    """Replace what is around the person by the person's own nearest colours, so that no old backdrop rims the
+    cut-out.
+    """
     core = (cv2.erode(mask, np.ones((5, 5), np.uint8)) > 0.95).astype(np.float32)
     weight = cv2.GaussianBlur(core, (0, 0), 3) + 1e-4 * cv2.GaussianBlur(core, (0, 0), 24) + 1e-9
-    near = cv2.GaussianBlur(rgb * core[..., None], (0, 0), 3) + 1e-4 * cv2.GaussianBlur(rgb * core[..., None], (0, 0), 24)
+    near = cv2.GaussianBlur(rgb * core[..., None], (0, 0), 3) + 1e-4 * cv2.GaussianBlur(
+        rgb * core[..., None], (0, 0), 24
+    )
     keep = np.clip(cv2.GaussianBlur(core, (0, 0), 1.5) * 2 - 0.5, 0, 1)
     return _over((near / weight[..., None]).astype(np.float32), rgb, keep)
 
@@ -200,7 +207,9 @@ def _bands(light: Image, count: int) -> Image:
 
 
 def _ink(rgb: Image, sigma: float, threshold: float) -> Image:
-    """1 on paper, 0 on lines: a thresholded difference of Gaussians (Winnemoeller et al., XDoG, 2012), kept free of specks."""
+    """1 on paper, 0 on lines: a thresholded difference of Gaussians (Winnemoeller et al., XDoG, 2012), kept free of
+    specks.
+    """
     light = cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY)
     difference = cv2.GaussianBlur(light, (0, 0), sigma) - cv2.GaussianBlur(light, (0, 0), sigma * 1.6)
     return 1 - np.clip((-difference - threshold * 0.5) / threshold, 0, 1)
@@ -299,7 +308,10 @@ def _neon_backdrop(kind: str, night: Image, a: Image, b: Image) -> Image:
     if kind == "sun":
         disc = np.clip(98 - np.hypot(XX - 128, YY - 112), 0, 1)
         gaps = np.where(YY > 96, ((YY % 16) > (2 + (YY - 96) / 14)).astype(np.float32), 1.0)
-        light, colour = 0.85 * disc * cv2.GaussianBlur(gaps.astype(np.float32), (0, 0), 0.7), _gradient(YY / 220, np.stack([b, a]))
+        light, colour = (
+            0.85 * disc * cv2.GaussianBlur(gaps.astype(np.float32), (0, 0), 0.7),
+            _gradient(YY / 220, np.stack([b, a])),
+        )
     elif kind == "rings":
         light, colour = np.clip(np.cos(RADIUS * 2 * np.pi / 32) * 3 - 1.7, 0, 1) * 0.8, a
     else:

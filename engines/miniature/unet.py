@@ -27,8 +27,9 @@ STEPS = 6
 def build_unet() -> UNet2DConditionModel:
     """Latents [B, 32, 32, 32] -> [B, 16, 32, 32], about 10 M parameters.
 
-    The pooled prompt joins the time embedding and scales and shifts every block (`addition_embed_type="text"`): style and
-    colours reach the full-resolution layers at once, where attention would be too dear; words meet places at 8 x 8.
+    The pooled prompt joins the time embedding and scales and shifts every block (`addition_embed_type="text"`): style
+    and colours reach the full-resolution layers at once, where attention would be too dear; words meet places at 8 x
+    8.
     """
     return UNet2DConditionModel(
         sample_size=32,

@@ -74,7 +74,9 @@ class Catalogue:
             try:
                 finished = call(avatar=avatar, style=style, look=look)
             except Exception as error:
-                raise PluginError(f"The pack {name} failed to finish an avatar: {error!r}. Update or remove it.") from error
+                raise PluginError(
+                    f"The pack {name} failed to finish an avatar: {error!r}. Update or remove it."
+                ) from error
             if finished is None:
                 continue
             if getattr(finished, "shape", None) != avatar.shape or finished.dtype != avatar.dtype:

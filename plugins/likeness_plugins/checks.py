@@ -43,7 +43,7 @@ def _looks(style: Style) -> Iterator[str]:
         if not _SLUG.fullmatch(look.name):
             yield f"The look name {look.name!r} is no slug: use lower-case letters, digits and single hyphens."
         if not 0 < len(look.prompt.strip()) <= PROMPT_LETTERS:
-            yield f"The prompt of the look {look.name} must have 1 to {PROMPT_LETTERS} letters: it has {len(look.prompt)}."
+            yield f"The prompt of the look {look.name} has {len(look.prompt)} letters. Give it 1 to {PROMPT_LETTERS}."
 
 
 def _recipes(style: Style) -> Iterator[str]:

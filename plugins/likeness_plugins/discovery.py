@@ -1,4 +1,6 @@
-"""Finding packs: built-in ones that the caller names, then everything installed under the entry-point group `likeness`."""
+"""Finding packs: built-in ones that the caller names, then everything installed under the entry-point group
+`likeness`.
+"""
 
 from __future__ import annotations
 
@@ -26,8 +28,8 @@ class _Candidate(NamedTuple):
 def discover(builtin: Iterable[tuple[str, str]] = ()) -> Catalogue:
     """Load every pack by itself: (name, module) pairs of the caller's distribution first, then entry points by name.
 
-    A pack that fails to import, whose hook fails, or whose styles are not valid is listed with its problems, and the rest
-    works. Of two styles with one name the one found first stays; the later pack has a problem.
+    A pack that fails to import, whose hook fails, or whose styles are not valid is listed with its problems, and the
+    rest works. Of two styles with one name the one found first stays; the later pack has a problem.
     """
     manager = pluggy.PluginManager(hookspecs.PROJECT)
     manager.add_hookspecs(hookspecs)
@@ -64,7 +66,9 @@ def _load(candidate: _Candidate, manager: pluggy.PluginManager, styles: dict[str
         found = _styles(plugin, problems)
     except (Exception, SystemExit) as error:
         what = str(error) if isinstance(error, PluginError) else f"{error!r}."
-        problems.append(f"The pack {candidate.name} cannot be loaded: {what} Update or remove {candidate.distribution}.")
+        problems.append(
+            f"The pack {candidate.name} cannot be loaded: {what} Update or remove {candidate.distribution}."
+        )
         if manager.has_plugin(candidate.name):
             manager.unregister(name=candidate.name)
     kept = [style for style in found if _keep(style, styles, problems)]

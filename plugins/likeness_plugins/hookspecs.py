@@ -48,5 +48,3 @@ def likeness_finish_avatar(avatar: Picture, style: Style, look: Look) -> Picture
 @hookspec
 def likeness_avatar_published(avatar_id: str, kind: Literal["profile_picture", "story"], url: str) -> None:
     """Take note that a user has set an avatar as profile picture or posted it to a story."""
-
-

@@ -19,8 +19,8 @@ class Look(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How one family of models draws a style; None leaves the choice to the model pack.
 
-    `steps` 1 to 50; `guidance` 1 to 20, 1 meaning none; `strength` over 0 and up to 1, how far image-to-image leaves the
-    photo; `lora` a safetensors file.
+    `steps` 1 to 50; `guidance` 1 to 20, 1 meaning none; `strength` over 0 and up to 1, how far image-to-image leaves
+    the photo; `lora` a safetensors file.
     """
 
     steps: int | None = None
@@ -30,7 +30,9 @@ class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Style(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """An art style with at least ten looks. `licence` is an SPDX expression, `preview` a small WebP, PNG or JPEG file."""
+    """An art style with at least ten looks. `licence` is an SPDX expression, `preview` a small WebP, PNG or JPEG
+    file.
+    """
 
     name: str
     title: str

@@ -1,7 +1,7 @@
 """The conformance kit: what a pack's author runs before shipping. Needs NumPy.
 
-    def test_my_pack():
-        check_pack(my_pack)
+def test_my_pack():
+    check_pack(my_pack)
 """
 
 from __future__ import annotations
@@ -29,7 +29,9 @@ def check_pack(plugin: Any, vocabulary: set[str] | None = None) -> list[Style]:
         problems += style_problems(style)
     valid = [style for style in styles if isinstance(style, Style)]
     names = [style.name for style in valid]
-    problems += [f"Two styles are called {name}: rename one." for name in sorted({n for n in names if names.count(n) > 1})]
+    problems += [
+        f"Two styles are called {name}: rename one." for name in sorted({n for n in names if names.count(n) > 1})
+    ]
     if vocabulary is not None:
         problems += [problem for style in valid for problem in _unknown_words(style, vocabulary)]
     if not problems:
@@ -50,7 +52,9 @@ def _hook_problems(plugin: Any) -> list[str]:
     unmarked = [
         f"{name} is not marked: put @hookimpl above it."
         for name in dir(plugin)
-        if name.startswith("likeness_") and callable(getattr(plugin, name)) and not hasattr(getattr(plugin, name), "likeness_impl")
+        if name.startswith("likeness_")
+        and callable(getattr(plugin, name))
+        and not hasattr(getattr(plugin, name), "likeness_impl")
     ]
     try:
         manager.register(plugin, "pack")
@@ -62,7 +66,9 @@ def _hook_problems(plugin: Any) -> list[str]:
 
 def _unknown_words(style: Style, vocabulary: set[str]) -> list[str]:
     words = {word for look in style.looks for word in look.prompt.replace(",", " ").split()}
-    return [f"The style {style.name} uses {word!r}, which the model does not know." for word in sorted(words - vocabulary)]
+    return [
+        f"The style {style.name} uses {word!r}, which the model does not know." for word in sorted(words - vocabulary)
+    ]
 
 
 def _call_hooks(plugin: Any, styles: list[Style]) -> list[str]:

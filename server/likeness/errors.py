@@ -1,11 +1,11 @@
 """Everything that Likeness refuses or fails at.
 
 LikenessError               code, HTTP status, exit code, and a text for users that ends with the remedy
-├── PhotoError              one photo cannot be used; `read_photos` collects these into PhotosRefused
-├── PhotosRefused           some photos cannot be used; names each of them
+├── PhotoError              one photo cannot be used; `read_photos` collects these into PhotosRefusedError
+├── PhotosRefusedError           some photos cannot be used; names each of them
 ├── PhotoCountError         too few or too many photos
 ├── PhotoFileError          files that cannot be read at all (command line)
-├── UnknownStyle            style names that no installed pack has
+├── UnknownStyleError            style names that no installed pack has
 └── OutputError             avatars cannot be written (command line)
 """
 
@@ -58,7 +58,7 @@ class BadPhoto(msgspec.Struct, frozen=True):
     message: str
 
 
-class PhotosRefused(LikenessError):
+class PhotosRefusedError(LikenessError):
     """At least one photo cannot be used; `photos` has all of them."""
 
     code = "photo_refused"
@@ -92,7 +92,7 @@ class PhotoFileError(LikenessError):
         super().__init__("\n".join(f"{name}: {_why(error)}" for name, error in failures))
 
 
-class UnknownStyle(LikenessError):
+class UnknownStyleError(LikenessError):
     """Style names that no installed pack has."""
 
     code = "unknown_style"
@@ -101,7 +101,9 @@ class UnknownStyle(LikenessError):
 
     def __init__(self, unknown: Sequence[str], known: Sequence[str]) -> None:
         plural = "s" * (len(unknown) > 1)
-        super().__init__(f"Unknown style{plural} {', '.join(unknown)}: choose from {', '.join(known) or 'none installed'}.")
+        super().__init__(
+            f"Unknown style{plural} {', '.join(unknown)}: choose from {', '.join(known) or 'none installed'}."
+        )
 
 
 class OutputError(LikenessError):

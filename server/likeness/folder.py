@@ -1,9 +1,10 @@
-"""The folder a generation is written to: one WebP an avatar, `avatars.json`, `sheet.webp`; nothing half-written, ever."""
+"""The folder a generation is written to: one WebP an avatar, `avatars.json`, `sheet.webp`; nothing half-written,
+ever.
+"""
 
 from __future__ import annotations
 
 import errno
-import os
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -69,7 +70,9 @@ class AvatarFolder:
             in_use = any(self.path.iterdir())
             free = shutil.disk_usage(self.path).free
         except OSError as error:
-            raise OutputError(f"Cannot write to the folder {self.path}: {error.strerror}. Choose another --out.") from error
+            raise OutputError(
+                f"Cannot write to the folder {self.path}: {error.strerror}. Choose another --out."
+            ) from error
         if in_use:
             raise OutputError(f"The folder {self.path} is not empty. Empty it or choose another --out.")
         if free < self.listing.asked * BYTES_PER_AVATAR:
@@ -116,7 +119,7 @@ class AvatarFolder:
         part = self.path / f".{name}.part"
         try:
             part.write_bytes(content)
-            os.replace(part, self.path / name)
+            part.replace(self.path / name)
         except OSError as error:
             part.unlink(missing_ok=True)
             full = error.errno in (errno.ENOSPC, errno.EDQUOT)

@@ -1,11 +1,13 @@
-"""What is installed: style packs through pluggy's entry points, model packs from folders. The one place that names the built-ins."""
+"""What is installed: style packs through pluggy's entry points, model packs from folders. The one place that names
+the built-ins.
+"""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import Final
 
-from likeness.errors import UnknownStyle
+from likeness.errors import UnknownStyleError
 from likeness_engines import ModelPack, bundled_pack, open_pack
 from likeness_plugins import Catalogue, Style, discover
 
@@ -29,5 +31,5 @@ def choose_styles(catalogue: Catalogue, names: tuple[str, ...]) -> list[Style]:
     """Look styles up by name, each once, in the order given; all unknown ones are reported together."""
     unknown = [name for name in names if name not in catalogue.styles]
     if unknown:
-        raise UnknownStyle(unknown, sorted(catalogue.styles))
+        raise UnknownStyleError(unknown, sorted(catalogue.styles))
     return [catalogue.styles[name] for name in dict.fromkeys(names)]

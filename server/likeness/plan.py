@@ -11,7 +11,9 @@ from likeness_plugins import Look, Style
 
 
 class Variation(msgspec.Struct, frozen=True):
-    """How a photo is changed before it is drawn once more: zoom factor, shift as share of the side, mirroring, warmth -1..1."""
+    """How a photo is changed before it is drawn once more: zoom factor, shift as share of the side, mirroring, warmth
+    -1..1.
+    """
 
     zoom: float = 1.0
     shift_x: float = 0.0
@@ -44,7 +46,8 @@ def plan_renders(styles: Sequence[Style], qualities: Sequence[float], count: int
     rng = np.random.default_rng(seed)
     photos = _PhotoTurns(qualities)
     queues = [
-        _style_renders(style, share, photos, rng) for style, share in zip(styles, _shares(count, len(styles)), strict=True)
+        _style_renders(style, share, photos, rng)
+        for style, share in zip(styles, _shares(count, len(styles)), strict=True)
     ]
     seeds = np.random.SeedSequence(seed).generate_state(count, np.uint32)
     return [
@@ -58,9 +61,7 @@ def _shares(count: int, parts: int) -> list[int]:
     return [count // parts + (part < count % parts) for part in range(parts)]
 
 
-def _style_renders(
-    style: Style, count: int, photos: _PhotoTurns, rng: np.random.Generator
-) -> Iterator[Choice]:
+def _style_renders(style: Style, count: int, photos: _PhotoTurns, rng: np.random.Generator) -> Iterator[Choice]:
     order = [style.looks[i] for i in rng.permutation(len(style.looks))]
     photos_of: dict[str, list[int]] = {look.name: [] for look in order}
     for turn in range(count):

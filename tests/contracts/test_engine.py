@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+
 from likeness_engines import BackendError, bundled_pack, create_backend
 from likeness_engines.backends.base import Backend, Engine
 from likeness_engines.backends.fake_engine import FakeBackend

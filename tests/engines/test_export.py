@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+
 from likeness_engines import Engines, ExportError, ModelPack, load_engines
 
 pytestmark = [pytest.mark.export, pytest.mark.filterwarnings("ignore")]
@@ -18,6 +19,7 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A tiny random checkpoint in the miniature's layout."""
     import torch
     from diffusers import AutoencoderKL, UNet2DConditionModel
+
     from miniature.prompts import WIDTH, build_text_encoder, write_tokenizer
     from miniature.unet import build_scheduler
 
@@ -115,7 +117,9 @@ def test_autoencoder(pack: ModelPack, engines: Engines) -> None:
     vae = load(AutoencoderKL, pack, "vae")
     photos = np.random.default_rng(0).integers(0, 256, (3, 4 * SIDE, 4 * SIDE, 3), np.uint8)
     with torch.no_grad():
-        folded = torch.nn.functional.pixel_unshuffle(torch.from_numpy(photos).permute(0, 3, 1, 2).float() / 127.5 - 1, 2)
+        folded = torch.nn.functional.pixel_unshuffle(
+            torch.from_numpy(photos).permute(0, 3, 1, 2).float() / 127.5 - 1, 2
+        )
         latents = vae.encode(folded).latent_dist.mean * 0.7
         drawn = torch.nn.functional.pixel_shuffle(vae.decode(latents / 0.7).sample, 2)
         pixels = ((drawn.clamp(-1, 1) + 1) * 127.5).round().permute(0, 2, 3, 1).numpy()

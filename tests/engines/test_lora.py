@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+
 from likeness_engines import LoraBank, RenderError
 from likeness_engines.lora import LoraLayer, lora_places
 

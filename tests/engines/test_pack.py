@@ -6,6 +6,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+
 from likeness_engines import PackError, bundled_pack, installed_packs, open_pack
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+
 from likeness_engines import bundled_pack
 from likeness_engines.pixels import to_network, to_pixels
 from likeness_engines.text import Prompts
@@ -26,7 +27,9 @@ def test_values_beyond_the_range_are_clipped() -> None:
 
 
 @pytest.mark.export
-@pytest.mark.parametrize("prompt", ["", "oil portrait, amber and brown backdrop, warm light", "A Zeppelin!", "gold " * 60])
+@pytest.mark.parametrize(
+    "prompt", ["", "oil portrait, amber and brown backdrop, warm light", "A Zeppelin!", "gold " * 60]
+)
 def test_tokens_are_those_of_transformers(prompt: str) -> None:
     from transformers import CLIPTokenizerFast
 

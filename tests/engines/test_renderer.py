@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+
 from likeness_engines import BackendError, Engines, Outcome, Render, Renderer, RenderError, bundled_pack, load_engines
 from likeness_engines.backends.fake_engine import FakeBackend, Inputs
 
@@ -192,7 +193,11 @@ def test_what_shares_the_batch_does_not_change_the_picture() -> None:
     """On the real backend and pack: alone or among renders of other styles, step counts and guidance."""
     engines = load_engines(PACK, threads=1)
     mixed = Renderer(engines, max_rows=3)
-    prompts = ["comic portrait, blue and sky sunburst, fine ink", "neon portrait, teal and lime glow, sun", "oil portrait"]
+    prompts = [
+        "comic portrait, blue and sky sunburst, fine ink",
+        "neon portrait, teal and lime glow, sun",
+        "oil portrait",
+    ]
     renders = [
         render(str(n), prompt=prompt, steps=2 + n, seed=n, source=SOURCES[n], guidance=2.0 if n == 1 else None)
         for n, prompt in enumerate(prompts)

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+
 from likeness_engines import ScheduleError, make_schedule
 
 SD = {"beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "scaled_linear"}
@@ -13,7 +14,10 @@ COSINE_V = {"beta_schedule": "squaredcos_cap_v2", "prediction_type": "v_predicti
 CASES: list[tuple[str, dict[str, Any]]] = [
     ("DDIMScheduler", {**SD, "clip_sample": False, "set_alpha_to_one": False, "steps_offset": 1}),
     ("DDIMScheduler", {**SD, "clip_sample": False, "prediction_type": "sample"}),
-    ("DDIMScheduler", {**COSINE_V, "clip_sample": False, "timestep_spacing": "trailing", "rescale_betas_zero_snr": True}),
+    (
+        "DDIMScheduler",
+        {**COSINE_V, "clip_sample": False, "timestep_spacing": "trailing", "rescale_betas_zero_snr": True},
+    ),
     ("EulerDiscreteScheduler", {**SD, "timestep_spacing": "leading", "steps_offset": 1}),
     ("EulerDiscreteScheduler", {**SD, "prediction_type": "v_prediction"}),
     ("EulerDiscreteScheduler", {**SD, "timestep_spacing": "trailing"}),
@@ -46,7 +50,9 @@ def by_table(config: dict[str, Any], steps: int, noises: np.ndarray) -> list[np.
 @pytest.mark.export
 @pytest.mark.parametrize("steps", [2, 6, 20])
 @pytest.mark.parametrize(("name", "options"), CASES)
-def test_table_follows_diffusers(name: str, options: dict[str, Any], steps: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_table_follows_diffusers(
+    name: str, options: dict[str, Any], steps: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     import diffusers
     import torch
 
@@ -58,7 +64,9 @@ def test_table_follows_diffusers(name: str, options: dict[str, Any], steps: int,
     if hasattr(module, "randn_tensor"):
         monkeypatch.setattr(module, "randn_tensor", lambda *_, **__: next(drawn))
     x = torch.from_numpy(noises[0]) * scheduler.init_noise_sigma
-    for timestep, expected in zip(scheduler.timesteps, by_table({**scheduler.config, "_class_name": name}, steps, noises), strict=True):
+    for timestep, expected in zip(
+        scheduler.timesteps, by_table({**scheduler.config, "_class_name": name}, steps, noises), strict=True
+    ):
         scaled = scheduler.scale_model_input(x, timestep)
         prediction = torch.from_numpy(network(scaled.numpy(), float(timestep)))
         x = scheduler.step(prediction, timestep, x).prev_sample.double()

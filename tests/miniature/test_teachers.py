@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
+
 from miniature.teachers import draw
 from miniature.vocabulary import KINDS, STYLES, LookWords, draw_look
 
@@ -25,7 +28,7 @@ def test_drawings_are_pictures_and_repeatable(style: str) -> None:
 @pytest.mark.parametrize("style", STYLES)
 def test_every_kind_is_drawn_differently(style: str) -> None:
     pictures = [draw(PERSON, MASK, LookWords(style, "indigo", "cream", kind, "bold")) for kind in KINDS[style]]
-    for first, second in zip(pictures, pictures[1:], strict=False):
+    for first, second in itertools.pairwise(pictures):
         assert np.abs(first - second).mean() > 0.01
 
 

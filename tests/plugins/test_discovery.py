@@ -8,12 +8,19 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+
 from likeness_plugins import Look, Style, discover, hookimpl
 
 
 def style(name: str, **changes: Any) -> Style:
     looks = tuple(Look(f"look-{n}", f"{name} {n}") for n in range(10))
-    settings: dict[str, Any] = {"title": name, "description": "A style.", "looks": looks, "licence": "MIT", "author": "Me"}
+    settings: dict[str, Any] = {
+        "title": name,
+        "description": "A style.",
+        "looks": looks,
+        "licence": "MIT",
+        "author": "Me",
+    }
     return Style(name, **{**settings, **changes})
 
 

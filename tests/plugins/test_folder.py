@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+
 from likeness_plugins import Recipe, StyleError, style_from_folder
 
 HEAD = """
@@ -85,5 +86,7 @@ def test_a_folder_without_a_description(folder: Path) -> None:
 
 def test_all_problems_at_once(folder: Path) -> None:
     with pytest.raises(StyleError) as caught:
-        style_from_folder(write(folder, HEAD.replace('"MIT"', '""').replace('"Me"', '""'), LOOKS.replace("look-9", "look-8")))
+        style_from_folder(
+            write(folder, HEAD.replace('"MIT"', '""').replace('"Me"', '""'), LOOKS.replace("look-9", "look-8"))
+        )
     assert len(caught.value.problems) == 3

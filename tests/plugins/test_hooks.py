@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+
 from likeness_plugins import Catalogue, Look, PluginError, Style, discover, hookimpl
 
 PICTURE = np.zeros((8, 8, 3), np.uint8)

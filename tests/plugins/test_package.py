@@ -8,8 +8,9 @@ import sys
 from pathlib import Path
 from types import ModuleType
 
-import likeness_plugins
 import pytest
+
+import likeness_plugins
 from likeness_plugins import hookimpl, hookspecs
 from likeness_plugins.testing import check_pack
 
@@ -35,7 +36,10 @@ def test_public_names_are_exactly_these() -> None:
 
 
 def test_importing_loads_nothing_heavy() -> None:
-    code = "import sys, pluggy, msgspec; before = set(sys.modules); import likeness_plugins; print(set(sys.modules) - before)"
+    code = (
+        "import sys, pluggy, msgspec; before = set(sys.modules);"
+        " import likeness_plugins; print(set(sys.modules) - before)"
+    )
     environment = {"PYTHONPATH": str(ROOT / "plugins")}
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment)
     loaded = {name.split(".")[0] for name in eval(done.stdout)}
@@ -58,12 +62,12 @@ def module(**hooks: object) -> ModuleType:
 
 def test_the_kit_names_an_unmarked_hook() -> None:
     with pytest.raises(AssertionError, match="likeness_styles is not marked"):
-        check_pack(module(likeness_styles=lambda: []))
+        check_pack(module(likeness_styles=list))
 
 
 def test_the_kit_names_a_misspelt_hook() -> None:
     with pytest.raises(AssertionError, match="likeness_stylez"):
-        check_pack(module(likeness_stylez=hookimpl(lambda: [])))
+        check_pack(module(likeness_stylez=hookimpl(list)))
 
 
 def test_the_kit_names_what_a_hook_returns_wrongly() -> None:

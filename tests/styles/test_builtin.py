@@ -6,10 +6,11 @@ from importlib import import_module
 from itertools import combinations
 
 import pytest
+from PIL import Image
+
 from likeness.packs import BUILTIN_PACKS, load_catalogue
 from likeness_plugins.testing import check_pack
 from miniature.vocabulary import COLOURS, parse, words
-from PIL import Image
 
 NAMES = [name for name, _ in BUILTIN_PACKS]
 
@@ -26,7 +27,11 @@ def test_each_pack_conforms_in_known_words(name: str, module: str) -> None:
 def test_no_two_looks_of_a_style_are_alike(name: str) -> None:
     looks = [parse(look.prompt) for look in load_catalogue().styles[name].looks]
     for one, other in combinations(looks, 2):
-        far = sum(abs(p - q) for pair in ((one.a, other.a), (one.b, other.b)) for p, q in zip(*map(COLOURS.get, pair), strict=True))
+        far = sum(
+            abs(p - q)
+            for pair in ((one.a, other.a), (one.b, other.b))
+            for p, q in zip(*map(COLOURS.get, pair), strict=True)
+        )
         assert far > 60 or one.kind != other.kind, (one, other)
 
 

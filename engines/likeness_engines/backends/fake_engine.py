@@ -15,7 +15,9 @@ WIDTH = 8
 
 
 class FakeBackend:
-    """`calls[network]` has the inputs of every run; a `spoil` that raises or changes the UNet's output plays failures."""
+    """`calls[network]` has the inputs of every run; a `spoil` that raises or changes the UNet's output plays
+    failures.
+    """
 
     name = "fake"
 
@@ -64,7 +66,7 @@ class FakeEngine:
                 raise BackendError(f"The input {name} is missing or does not fit: give {spec.shape}.")
         self._backend.calls[self._network].append(dict(inputs))
         output: Array = getattr(self, f"_{self._network}")(inputs)
-        return {name: output for name in self.outputs}
+        return dict.fromkeys(self.outputs, output)
 
     def _text_encoder(self, inputs: Inputs) -> Array:
         ids = inputs["input_ids"].astype(np.float32)[..., None]

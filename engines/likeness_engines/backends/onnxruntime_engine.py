@@ -37,7 +37,9 @@ class OnnxRuntimeBackend:
         try:
             return OnnxRuntimeEngine(self._session(pack, network))
         except (RuntimeError, ValueError, KeyError, OSError) as error:
-            raise BackendError(f"ONNX Runtime cannot load {network} of {pack.folder}: {error}. Export the pack again.") from error
+            raise BackendError(
+                f"ONNX Runtime cannot load {network} of {pack.folder}: {error}. Export the pack again."
+            ) from error
 
     def _session(self, pack: ModelPack, network: str) -> ort.InferenceSession:
         options = ort.SessionOptions()

@@ -58,7 +58,15 @@ def list_styles(*, as_json: bool) -> int:
         _print_json(listing)
     else:
         rows = [
-            [line.name, line.title, str(line.looks), f"{line.distribution} {line.version}", line.author, line.licence, line.preview]
+            [
+                line.name,
+                line.title,
+                str(line.looks),
+                f"{line.distribution} {line.version}",
+                line.author,
+                line.licence,
+                line.preview,
+            ]
             for line in lines
         ]
         _print_table(["style", "title", "looks", "pack", "author", "licence", "preview"], rows)

@@ -35,7 +35,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="likeness", description="Avatars in many styles from a few photos of a person.")
+    parser = argparse.ArgumentParser(
+        prog="likeness", description="Avatars in many styles from a few photos of a person."
+    )
     parser.add_argument("--version", action="version", version=f"likeness {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     _add_render(commands.add_parser("render", help="draw avatars from 3 to 10 photos of one person"))
@@ -53,7 +55,9 @@ def _add_render(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--steps", type=_between(1, 50), metavar="N", help="denoising steps (default: the pack's)")
     parser.add_argument("--seed", type=_between(0, 2**32 - 1), metavar="N", help="makes a run repeatable")
     parser.add_argument("--pack", type=Path, metavar="DIR", help="model pack (default: the bundled miniature)")
-    parser.add_argument("--out", type=Path, metavar="DIR", help="an empty or new folder (default: ./avatars, avatars-2, ...)")
+    parser.add_argument(
+        "--out", type=Path, metavar="DIR", help="an empty or new folder (default: ./avatars, avatars-2, ...)"
+    )
     parser.set_defaults(run=_run_render)
 
 

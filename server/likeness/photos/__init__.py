@@ -1,6 +1,6 @@
 """From a photo's bytes to an aligned crop: decode, find the one face, align, rate, refuse with reasons."""
 
-from likeness.errors import BadPhoto, PhotoCountError, PhotoError, PhotosRefused
+from likeness.errors import BadPhoto, PhotoCountError, PhotoError, PhotosRefusedError
 from likeness.photos.crop import Crop, crop_face
 from likeness.photos.decode import decode_photo
 from likeness.photos.faces import Face, find_face
@@ -14,7 +14,7 @@ __all__ = [
     "Face",
     "PhotoCountError",
     "PhotoError",
-    "PhotosRefused",
+    "PhotosRefusedError",
     "crop_face",
     "decode_photo",
     "find_face",

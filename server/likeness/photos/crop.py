@@ -86,10 +86,12 @@ def _cut(rgb: NDArray[np.uint8], square: _Square, side: int) -> tuple[NDArray[np
     scale = side / square.side
     angle = np.radians(square.tilt)
     cos, sin = np.cos(angle) * scale, np.sin(angle) * scale
-    matrix = np.array([
-        [cos, sin, side / 2 - cos * square.x - sin * square.y],
-        [-sin, cos, side / 2 + sin * square.x - cos * square.y],
-    ])
+    matrix = np.array(
+        [
+            [cos, sin, side / 2 - cos * square.x - sin * square.y],
+            [-sin, cos, side / 2 + sin * square.x - cos * square.y],
+        ]
+    )
     source = rgb
     if scale < 0.75:
         source = np.asarray(cv2.GaussianBlur(rgb, (0, 0), 0.4 / scale), np.uint8)

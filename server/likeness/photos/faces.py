@@ -175,7 +175,11 @@ def _box(patch: Grey) -> tuple[float, float, float] | None:
     if not found:
         return None
     x, y, size, weights = np.array(found).T
-    return float(np.average(x, weights=weights)), float(np.average(y, weights=weights)), float(np.average(size, weights=weights))
+    return (
+        float(np.average(x, weights=weights)),
+        float(np.average(y, weights=weights)),
+        float(np.average(size, weights=weights)),
+    )
 
 
 def _eye_tilt(patch: Grey) -> float | None:

@@ -8,7 +8,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from likeness.errors import BadPhoto, PhotoCountError, PhotoError, PhotosRefused
+from likeness.errors import BadPhoto, PhotoCountError, PhotoError, PhotosRefusedError
 from likeness.photos.crop import Crop, crop_face
 from likeness.photos.decode import decode_photo
 
@@ -23,9 +23,11 @@ def read_photos(
     review_photo: Callable[[Pixels], str | None],
     review_photos: Callable[[Sequence[Pixels]], str | None],
 ) -> list[Crop]:
-    """Read (name, bytes) pairs into crops, in their order; raises PhotoCountError, or PhotosRefused naming each bad one.
+    """Read (name, bytes) pairs into crops, in their order; raises PhotoCountError, or PhotosRefusedError naming each
+    bad one.
 
-    The reviews get crops and return a reason to refuse, or None; the second sees all of them, once each is fine by itself.
+    The reviews get crops and return a reason to refuse, or None; the second sees all of them, once each is fine by
+    itself.
     """
     if not FEWEST <= len(sources) <= MOST:
         raise PhotoCountError(len(sources), FEWEST, MOST)
@@ -38,7 +40,7 @@ def read_photos(
     if not bad and (reason := review_photos([crop.pixels for crop in crops])) is not None:
         bad = [BadPhoto(index, name, "refused_by_review", reason) for index, (name, _) in enumerate(sources)]
     if bad:
-        raise PhotosRefused(bad)
+        raise PhotosRefusedError(bad)
     return crops
 
 
