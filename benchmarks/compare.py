@@ -6,11 +6,15 @@ import argparse
 import sys
 from pathlib import Path
 
+if not __package__:
+    # Run as a script, Python looks here first, where likeness.py would hide the package of that name.
+    sys.path[0] = str(Path(__file__).parent.parent)
+
 import msgspec
 from rich.console import Console
 from rich.table import Table
 
-from report import Figure, Report
+from benchmarks.report import Figure, Report
 
 TOLERANCE = 0.10
 

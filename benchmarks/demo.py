@@ -7,6 +7,10 @@ import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+if not __package__:
+    # Run as a script, Python looks here first, where likeness.py would hide the package of that name.
+    sys.path[0] = str(Path(__file__).parent.parent)
+
 import skimage.data
 from PIL import Image, ImageEnhance, ImageOps
 

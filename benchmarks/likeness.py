@@ -11,36 +11,37 @@ import sys
 from itertools import combinations
 from pathlib import Path
 
+if not __package__:
+    # Run as a script, Python looks here first, where likeness.py would hide the package of that name.
+    sys.path[0] = str(Path(__file__).parent.parent)
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 from skimage.feature import hog
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
+from benchmarks.portraits import FETCH, read_held_out
+from benchmarks.report import Figure, publish
 from likeness.packs import load_catalogue
-from likeness.photos import PhotoError, crop_face, decode_photo
+from likeness.photos import PhotoError, crop_face
 from likeness.plan import plan_renders
 from likeness_engines import Engines, Render, Renderer, bundled_pack, load_engines
 from likeness_plugins import Look
 from miniature.cutout import cut_out
-from miniature.dataset import HELD_OUT
 from miniature.teachers import draw as draw_teacher
 from miniature.vocabulary import STYLES, parse
-from report import Figure, publish
 
 Pixels = NDArray[np.uint8]
 PEOPLE = 50
-FETCH = "clone https://github.com/Hainish/congress-images-225x275 and pass its folder of JPEGs"
 
 
 def read_people(photos: Path) -> list[tuple[Pixels, NDArray[np.float32]]]:
     """Crops and masks of up to 50 held-out people."""
     people = []
-    for name in HELD_OUT.read_text().split():
-        if not (photos / name).exists():
-            raise SystemExit(f"{photos / name} is missing: {FETCH}.")
+    for portrait in read_held_out(photos):
         try:
-            crop = crop_face(decode_photo((photos / name).read_bytes())).pixels
+            crop = crop_face(portrait).pixels
         except PhotoError:
             continue
         mask = cut_out(crop)

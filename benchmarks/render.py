@@ -16,12 +16,16 @@ import sys
 import time
 from pathlib import Path
 
+if not __package__:
+    # Run as a script, Python looks here first, where likeness.py would hide the package of that name.
+    sys.path[0] = str(Path(__file__).parent.parent)
+
 import numpy as np
 
+from benchmarks.report import Figure, publish
 from likeness.packs import BUILTIN_PACKS, load_catalogue
 from likeness.plan import plan_renders
 from likeness_engines import Render, Renderer, bundled_pack, load_engines
-from report import Figure, publish
 
 COUNT = 30
 BATCHES = (6, 10, 15, 30)

@@ -99,7 +99,7 @@ def _wrap(owner: torch.nn.Module, forward: Callable[..., torch.Tensor]) -> torch
             self.dtype, self.device = torch.float32, torch.device("cpu")
 
     # torch.onnx reads the signature of `forward`, so that the function itself has to be it.
-    Wrapped.forward = forward  # type: ignore[assignment]
+    Wrapped.forward = forward
     return Wrapped().eval()
 
 

@@ -21,4 +21,4 @@ def to_pixels(folded: NDArray[np.float32], fold: int) -> NDArray[np.uint8]:
     count, channels, height, width = folded.shape
     levels = np.rint((np.clip(folded, -1, 1) + 1) * 127.5).astype(np.uint8)
     cells = levels.reshape(count, channels // fold**2, fold, fold, height, width).transpose(0, 4, 2, 5, 3, 1)
-    return cells.reshape(count, height * fold, width * fold, channels // fold**2)
+    return np.asarray(cells.reshape(count, height * fold, width * fold, channels // fold**2))

@@ -86,7 +86,7 @@ def _alphas_cumprod(config: Config) -> Floats:
         betas = np.minimum(1 - bar[1:] / bar[:-1], 0.999)
     else:
         raise ScheduleError(f"The beta schedule {kind!r} is not known. Use linear, scaled_linear or squaredcos_cap_v2.")
-    alphas = np.cumprod(1 - betas)
+    alphas = np.asarray(np.cumprod(1 - betas), np.float64)
     return _zero_terminal_snr(alphas) if config.get("rescale_betas_zero_snr") else alphas
 
 
@@ -104,7 +104,7 @@ def _timesteps(config: Config, steps: int, default: str, *, extra: int = 0) -> F
         return np.linspace(0, count - 1, steps + extra)[::-1][:steps]
     if spacing == "leading":
         ratio = count // (steps + extra)
-        return (np.arange(steps + extra) * ratio).round()[::-1][:steps] + int(config.get("steps_offset", 0))
+        return (np.arange(float(steps + extra)) * ratio)[::-1][:steps] + int(config.get("steps_offset", 0))
     if spacing == "trailing":
         return np.arange(count, 0, -count / steps).round()[:steps] - 1
     raise ScheduleError(f"The timestep spacing {spacing!r} is not known. Use linspace, leading or trailing.")

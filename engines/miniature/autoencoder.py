@@ -18,7 +18,7 @@ from miniature.loop import Plan, train
 
 FOLD = 4
 # Many small steps: at this size the number of steps counts for more than the size of the batch.
-PLAN = Plan(steps=5000, learning_rate=1e-3, average=0.997)
+PLAN = Plan(steps=8000, learning_rate=1e-3, average=0.997)
 BATCH, CROP = 8, 96
 LATENT_NOISE = 0.05
 

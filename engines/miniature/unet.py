@@ -89,7 +89,9 @@ def encode_pairs(pairs: Pairs, autoencoder: AutoencoderKL, tokenizer: CLIPTokeni
 
     def encode(pictures: np.ndarray) -> Tensor:
         scale = autoencoder.config.scaling_factor
-        return torch.stack([(autoencoder.encode(fold(to_float(p))).latent_dist.mean * scale).half() for p in pictures])
+        with torch.autocast("cpu", torch.bfloat16):
+            encoded = [autoencoder.encode(fold(to_float(p))).latent_dist.mean * scale for p in pictures]
+        return torch.stack([latents.half() for latents in encoded])
 
     path = work / "latents.pt"
     if not path.exists():

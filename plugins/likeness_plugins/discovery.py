@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from typing import Any, Final, NamedTuple
 
 import pluggy
@@ -44,7 +45,7 @@ def _builtin(modules: Iterable[tuple[str, str]]) -> Iterator[_Candidate]:
     from importlib import import_module, metadata  # noqa: PLC0415 - importing this package must stay cheap
 
     for name, module in modules:
-        yield _Candidate(name, "likeness", metadata.version("likeness"), lambda module=module: import_module(module))
+        yield _Candidate(name, "likeness", metadata.version("likeness"), partial(import_module, module))
 
 
 def _installed() -> Iterator[_Candidate]:

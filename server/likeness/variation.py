@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from likeness.plan import Variation
 
-WARMTH = np.float32([14, 2, -14])
+WARMTH = np.array([14, 2, -14], np.float32)
 
 
 def vary(crop: NDArray[np.uint8], variation: Variation) -> NDArray[np.uint8]:
@@ -24,4 +24,4 @@ def vary(crop: NDArray[np.uint8], variation: Variation) -> NDArray[np.uint8]:
     window = crop[top : top + size, left : left + size]
     zoomed = cv2.resize(window, (side, side), interpolation=cv2.INTER_CUBIC)
     mirrored = zoomed[:, ::-1] if variation.mirror else zoomed
-    return np.clip(mirrored + variation.warmth * WARMTH, 0, 255).astype(np.uint8)
+    return np.asarray(np.clip(mirrored + variation.warmth * WARMTH, 0, 255), np.uint8)

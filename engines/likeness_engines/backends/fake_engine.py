@@ -83,7 +83,7 @@ class FakeEngine:
         folded, side = (size or 0 for size in self.outputs["sample"].shape[1:3])
         grey = inputs["latents"].mean(axis=1, keepdims=True)
         large = grey.repeat(side // grey.shape[2], axis=2).repeat(side // grey.shape[3], axis=3)
-        return np.tanh(large).repeat(folded, axis=1).astype(np.float32)
+        return np.asarray(np.tanh(large).repeat(folded, axis=1), np.float32)
 
     def _unet(self, inputs: Inputs) -> Array:
         sample, channels = inputs["sample"], inputs["sample"].shape[1] // 2

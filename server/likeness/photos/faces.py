@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import cv2
 import msgspec
@@ -43,10 +43,10 @@ class Face(msgspec.Struct, frozen=True):
 
 def find_face(rgb: NDArray[np.uint8]) -> Face:
     """Find the one face of uint8 [H, W, 3]; raises PhotoError no_face, several_faces or too_small."""
-    grey = cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY)
+    grey = _bytes(cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY))
     scale = min(1.0, SEARCH_SIDE / max(grey.shape))
     small = cv2.resize(grey, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA) if scale < 1 else grey
-    faces = _confirmed(grey, _group(list(_votes(small))), scale)
+    faces = _confirmed(grey, _group(list(_votes(_bytes(small)))), scale)
     if not faces:
         raise PhotoError("no_face", "No face was found. Use a photo that shows the face from the front, in good light.")
     best = max(faces, key=lambda face: face.votes * face.size)
@@ -62,7 +62,7 @@ def find_face(rgb: NDArray[np.uint8]) -> Face:
 def _votes(grey: Grey) -> Iterator[Face]:
     """Detections in turned copies, each at its place in the upright picture, with its count of neighbours."""
     cascade = _cascade("haarcascade_frontalface_default")
-    even = cv2.createCLAHE(2.0, (8, 8)).apply(grey)
+    even = _bytes(cv2.createCLAHE(2.0, (8, 8)).apply(grey))
     smallest = max(20, round(min(grey.shape) * 0.06))
     for angle in ANGLES:
         turned, back = _turn(even, angle)
@@ -82,7 +82,7 @@ def _turn(grey: Grey, angle: float) -> tuple[Grey, NDArray[np.float64]]:
     wide, high = int(height * sin + width * cos), int(height * cos + width * sin)
     matrix[:, 2] += (wide - width) / 2, (high - height) / 2
     turned = cv2.warpAffine(grey, matrix, (wide, high), flags=cv2.INTER_LINEAR, borderValue=int(grey.mean()))
-    return np.asarray(turned, np.uint8), cv2.invertAffineTransform(matrix)
+    return _bytes(turned), np.asarray(cv2.invertAffineTransform(matrix), np.float64)
 
 
 def _group(votes: list[Face]) -> list[Face]:
@@ -158,7 +158,7 @@ def _patch(grey: Grey, face: Face) -> tuple[Grey, NDArray[np.float64]]:
     mode = cv2.INTER_AREA if scale > 1 else cv2.INTER_LINEAR
     flags = mode | cv2.WARP_INVERSE_MAP
     patch = cv2.warpAffine(grey, back, (PATCH, PATCH), flags=flags, borderMode=cv2.BORDER_REPLICATE)
-    return cv2.createCLAHE(2.0, (4, 4)).apply(np.asarray(patch, np.uint8)), back
+    return _bytes(cv2.createCLAHE(2.0, (4, 4)).apply(_bytes(patch))), np.asarray(back, np.float64)
 
 
 def _box(patch: Grey) -> tuple[float, float, float] | None:
@@ -200,7 +200,12 @@ def _eye_tilt(patch: Grey) -> float | None:
     return None
 
 
+def _bytes(picture: NDArray[Any]) -> Grey:
+    """OpenCV's stubs promise any kind of number where pixels of 8 bits go in and come out."""
+    return np.asarray(picture, np.uint8)
+
+
 @cache
 def _cascade(name: str) -> cv2.CascadeClassifier:
     """Load once: a cascade is not changed by detecting."""
-    return cv2.CascadeClassifier(str(Path(cv2.data.haarcascades) / f"{name}.xml"))
+    return cv2.CascadeClassifier(str(Path(cv2.__file__).parent / "data" / f"{name}.xml"))
