@@ -6,8 +6,10 @@ import argparse
 import sys
 from pathlib import Path
 
+import msgspec
 import torch
 
+from likeness_engines.export import About, export_pack
 from miniature.autoencoder import train_autoencoder
 from miniature.dataset import prepare
 from miniature.prompts import write_tokenizer
@@ -40,7 +42,9 @@ def main() -> int:
     }
     for name, part in parts.items():
         part.save_pretrained(checkpoint / name)
-    print(f"diffusers checkpoint written to {checkpoint}")
+    about = msgspec.toml.decode(Path(__file__).with_name("about.toml").read_bytes(), type=About)
+    pack = export_pack(checkpoint, arguments.out, about)
+    print(f"{pack.name} {pack.version} written to {pack.folder}; the diffusers checkpoint is {checkpoint}")
     return 0
 
 
@@ -48,6 +52,7 @@ def _parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m miniature", description=__doc__)
     parser.add_argument("--photos", type=Path, required=True, help=f"folder of portraits: {FETCH}")
     parser.add_argument("--work", type=Path, required=True, help="folder for pairs, checkpoints and sample sheets")
+    parser.add_argument("--out", type=Path, required=True, help="a new folder for the model pack")
     return parser.parse_args()
 
 

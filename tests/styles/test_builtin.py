@@ -39,9 +39,9 @@ def test_no_two_looks_of_a_style_are_alike(name: str) -> None:
 def test_the_preview_is_a_small_picture(name: str) -> None:
     preview = load_catalogue().styles[name].preview
     assert preview is not None
-    picture = Image.open(preview)
-    assert picture.format == "WEBP"
-    assert min(picture.size) >= 128
+    with Image.open(preview) as picture:
+        assert picture.format == "WEBP"
+        assert min(picture.size) >= 128
 
 
 def test_all_are_found_through_the_hooks_without_problems() -> None:
