@@ -84,7 +84,8 @@ def _export_network(network: Network, out: Path) -> None:
 
     path = out / "onnx" / f"{network.name}.onnx"
     with torch.no_grad():
-        export(model=network.module, config=network.config, output=path, opset=OPSET, do_constant_folding=True)
+        module: Any = network.module  # optimum's annotation asks for less than its code takes
+        export(model=module, config=network.config, output=path, opset=OPSET, do_constant_folding=True)
     graph = onnx.load(path)
     state = {key: tensor.detach().numpy() for key, tensor in network.state().items()}
     entries = take_weights_out(graph, state)

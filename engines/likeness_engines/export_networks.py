@@ -37,11 +37,12 @@ class LoadedCheckpoint(NamedTuple):
 
 def load_networks(checkpoint: Path, out: Path, slots: int, rank: int) -> LoadedCheckpoint:
     """Load a diffusers checkpoint with every weight rounded to half precision, and save it so below `out`."""
-    from diffusers import AutoencoderKL, UNet2DConditionModel  # noqa: PLC0415 - the export extra's
+    from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL  # noqa: PLC0415 - the export extra's
+    from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel  # noqa: PLC0415
     from transformers import CLIPTextModel  # noqa: PLC0415
 
-    unet = UNet2DConditionModel.from_pretrained(checkpoint / "unet", low_cpu_mem_usage=False).half()
-    vae = AutoencoderKL.from_pretrained(checkpoint / "vae", low_cpu_mem_usage=False).half()
+    unet: Any = UNet2DConditionModel.from_pretrained(checkpoint / "unet", low_cpu_mem_usage=False).half()
+    vae: Any = AutoencoderKL.from_pretrained(checkpoint / "vae", low_cpu_mem_usage=False).half()
     text_encoder = CLIPTextModel.from_pretrained(checkpoint / "text_encoder", attn_implementation="eager").half()
     parts = {"unet": unet, "vae": vae, "text_encoder": text_encoder}
 

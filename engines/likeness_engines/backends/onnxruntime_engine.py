@@ -77,9 +77,10 @@ class OnnxRuntimeEngine:
         """Run one batch; raises BackendError when the inputs do not fit."""
         names = list(self.outputs)
         try:
-            return dict(zip(names, self._session.run(names, dict(inputs)), strict=True))
+            outputs = self._session.run(names, dict(inputs))
         except (RuntimeError, ValueError) as error:
             raise BackendError(f"ONNX Runtime could not run a batch: {error}") from error
+        return {name: np.asarray(value) for name, value in zip(names, outputs, strict=True)}
 
 
 def _spec(node: Any) -> TensorSpec:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import cache
-from pathlib import Path
+from importlib.resources import files
 from typing import Any, Final
 
 import cv2
@@ -209,4 +209,4 @@ def _bytes(picture: NDArray[Any]) -> Grey:
 @cache
 def _cascade(name: str) -> cv2.CascadeClassifier:
     """Load once: a cascade is not changed by detecting."""
-    return cv2.CascadeClassifier(str(Path(cv2.__file__).parent / "data" / f"{name}.xml"))
+    return cv2.CascadeClassifier(str(files("cv2") / "data" / f"{name}.xml"))
