@@ -25,10 +25,11 @@ import numpy as np
 from benchmarks.report import Figure, publish
 from likeness.packs import BUILTIN_PACKS, load_catalogue
 from likeness.plan import plan_renders
-from likeness_engines import Render, Renderer, bundled_pack, load_engines
+from likeness_engines import BACKENDS, Render, Renderer, bundled_pack, load_engines
 
 COUNT = 30
 BATCHES = (6, 10, 15, 30)
+BASELINES = ("eager", "compiled", "bfloat16")
 
 
 def workload() -> tuple[np.ndarray, list[tuple[int, str, int]]]:
@@ -41,10 +42,10 @@ def workload() -> tuple[np.ndarray, list[tuple[int, str, int]]]:
     return crops, [(render.photo, render.look.prompt, render.seed) for render in renders]
 
 
-def ours(threads: int, repeats: int) -> dict[str, float]:
+def ours(backend: str, threads: int, repeats: int) -> dict[str, float]:
     """Load, draw thirty `repeats` times, and take the best."""
     started = time.perf_counter()
-    engines = load_engines(bundled_pack(), threads=threads)
+    engines = load_engines(bundled_pack(), backend, threads)
     start_up_s = time.perf_counter() - started
     crops, renders = workload()
     times, firsts = [], []
@@ -62,7 +63,7 @@ def ours(threads: int, repeats: int) -> dict[str, float]:
     return {"start_up_s": start_up_s, "seconds": min(times), "first_s": min(firsts), "cold_s": start_up_s + firsts[0]}
 
 
-def baseline(threads: int, repeats: int, compiled: bool) -> dict[str, float]:
+def baseline(how: str, threads: int, repeats: int) -> dict[str, float]:
     """The same thirty through diffusers' own classes, at the best batch size."""
     import torch  # noqa: PLC0415 - only the baseline's process pays for it
     from diffusers import AutoencoderKL, DDIMScheduler, UNet2DConditionModel  # noqa: PLC0415
@@ -77,10 +78,10 @@ def baseline(threads: int, repeats: int, compiled: bool) -> dict[str, float]:
     layout = {"memory_format": torch.channels_last}
     unet = UNet2DConditionModel.from_pretrained(folder / "unet", torch_dtype=torch.float32).eval().to(**layout)
     vae = AutoencoderKL.from_pretrained(folder / "vae", torch_dtype=torch.float32).eval().to(**layout)
-    denoise, decode = (torch.compile(unet), torch.compile(vae.decode)) if compiled else (unet, vae.decode)
+    denoise, decode = (torch.compile(unet), torch.compile(vae.decode)) if how == "compiled" else (unet, vae.decode)
     start_up_s = time.perf_counter() - started
     crops, renders = workload()
-    fold = pack.pixel_fold
+    fold = pack.about.pixel_fold
     scale = vae.config.scaling_factor
 
     def draw(batch: int) -> float:
@@ -95,15 +96,15 @@ def baseline(threads: int, repeats: int, compiled: bool) -> dict[str, float]:
             noise = [torch.Generator().manual_seed(seed) for _, _, seed in chosen]
             latents = torch.stack([torch.randn(source.shape[1:], generator=generator) for generator in noise])
             scheduler = DDIMScheduler.from_pretrained(folder / "scheduler")
-            scheduler.set_timesteps(pack.default_steps)
+            scheduler.set_timesteps(pack.about.default_steps)
             for timestep in scheduler.timesteps:
                 sample = torch.cat([latents, source], dim=1).contiguous(**layout)
                 latents = scheduler.step(denoise(sample, timestep, words).sample, timestep, latents).prev_sample
             drawn = torch.nn.functional.pixel_shuffle(decode((latents / scale).contiguous(**layout)).sample, fold)
-            ((drawn.clamp(-1, 1) + 1) * 127.5).round().permute(0, 2, 3, 1).byte().numpy()
+            ((drawn.float().clamp(-1, 1) + 1) * 127.5).round().permute(0, 2, 3, 1).byte().numpy()
         return time.perf_counter() - began
 
-    with torch.inference_mode():
+    with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16, enabled=how == "bfloat16"):
         cold = draw(BATCHES[0])
         best = {batch: min(draw(batch) for _ in range(repeats)) for batch in BATCHES}
     batch = min(best, key=lambda size: best[size])
@@ -119,7 +120,8 @@ def measure(which: str, threads: int, repeats: int) -> dict[str, float]:
 
 def run_side(which: str, threads: int, repeats: int) -> None:
     """The child's part: measure, add the peak memory, print JSON."""
-    result = ours(threads, repeats) if which == "ours" else baseline(threads, repeats, compiled=which == "compiled")
+    side = ours if which in BACKENDS else baseline
+    result = side(which, threads, repeats)
     result["peak_mb"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     print(json.dumps(result))
 
@@ -130,27 +132,38 @@ def main() -> int:
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--out", type=Path)
-    parser.add_argument("--side", choices=("ours", "eager", "compiled"), help=argparse.SUPPRESS)
+    parser.add_argument("--side", choices=(*BACKENDS, *BASELINES), help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.side:
         run_side(arguments.side, arguments.threads, arguments.repeats)
         return 0
-    sides = {which: measure(which, arguments.threads, arguments.repeats) for which in ("ours", "eager", "compiled")}
+    sides = {which: measure(which, arguments.threads, arguments.repeats) for which in (*BACKENDS, *BASELINES)}
     best = min(("eager", "compiled"), key=lambda which: sides[which]["seconds"])
-    mine, theirs = sides["ours"], sides[best]
-    figures = [
-        Figure("thirty avatars, ours", mine["seconds"], "s", "lower", 15),
-        Figure("thirty avatars, diffusers eager", sides["eager"]["seconds"], "s", "lower"),
-        Figure("thirty avatars, diffusers compiled", sides["compiled"]["seconds"], "s", "lower"),
-        Figure("times as fast as the better baseline", theirs["seconds"] / mine["seconds"], "x", "higher", 1.5),
-        Figure("first avatar, ours", mine["first_s"], "s", "lower", 8),
-        Figure("start-up, ours", mine["start_up_s"], "s", "lower", 3),
-        Figure("cold start to the first avatar, ours", mine["cold_s"], "s", "lower"),
-        Figure(f"cold start to the first batch, {best}", theirs["cold_s"], "s", "lower"),
-        Figure("peak memory, ours", mine["peak_mb"], "MB", "lower", 1500),
-        Figure(f"peak memory, {best}", theirs["peak_mb"], "MB", "lower"),
+    theirs, mine = sides[best], sides["onnxruntime"]
+    figures = [Figure(f"thirty avatars, {which}", sides[which]["seconds"], "s", "lower", 15) for which in BACKENDS]
+    figures += [
+        Figure(f"thirty avatars, diffusers {which}", sides[which]["seconds"], "s", "lower") for which in BASELINES
     ]
-    settings = {"threads": str(arguments.threads), "baseline": best, "baseline batch": f"{theirs['batch']:.0f}"}
+    figures += [
+        Figure(
+            f"{which}, times as fast as diffusers {best}",
+            theirs["seconds"] / sides[which]["seconds"],
+            "x",
+            "higher",
+            goal,
+        )
+        for which, goal in zip(BACKENDS, (None, 1.5), strict=True)
+    ]
+    figures += [
+        Figure("first avatar", mine["first_s"], "s", "lower", 8),
+        Figure("start-up", mine["start_up_s"], "s", "lower", 3),
+        Figure("cold start to the first avatar", mine["cold_s"], "s", "lower"),
+        Figure(f"cold start to the first batch, diffusers {best}", theirs["cold_s"], "s", "lower"),
+        Figure("peak memory", mine["peak_mb"], "MB", "lower", 1500),
+        Figure("peak memory, openvino", sides["openvino"]["peak_mb"], "MB", "lower", 1500),
+        Figure(f"peak memory, diffusers {best}", theirs["peak_mb"], "MB", "lower"),
+    ]
+    settings = {"threads": str(arguments.threads), "baseline batch": f"{theirs['batch']:.0f}"}
     return publish("render", figures, settings, arguments.out)
 
 

@@ -43,7 +43,11 @@ def test_another_benchmark_or_no_report_is_refused(tmp_path: Path, monkeypatch: 
     old = report(tmp_path / "old.json")
     publish("photos", [], {}, tmp_path / "other.json")
     (tmp_path / "text.json").write_text("hello")
-    for name, words in (("other.json", "like with like"), ("text.json", "is not a benchmark's JSON"), ("no.json", "No such file")):
+    for name, words in (
+        ("other.json", "like with like"),
+        ("text.json", "is not a benchmark's JSON"),
+        ("no.json", "No such file"),
+    ):
         monkeypatch.setattr(sys, "argv", ["compare.py", str(old), str(tmp_path / name)])
         with pytest.raises(SystemExit, match=words):
             compare.main()

@@ -15,14 +15,18 @@ LATENTS = PACK.about.latents
 
 
 class EngineContract:
-    """Subclasses give a backend."""
+    """Subclasses give a backend; `tolerance` bounds how far company in a batch may change a row, in -1..1."""
+
+    tolerance = 1e-4
 
     @pytest.fixture(scope="class")
-    def backend(self) -> Backend:
+    @classmethod
+    def backend(cls) -> Backend:
         raise NotImplementedError
 
     @pytest.fixture(scope="class")
-    def decoder(self, backend: Backend) -> Engine:
+    @classmethod
+    def decoder(cls, backend: Backend) -> Engine:
         return backend.load(PACK, "vae_decoder")
 
     def test_has_a_name_and_a_row_limit(self, backend: Backend) -> None:
@@ -48,7 +52,7 @@ class EngineContract:
         latents = np.random.default_rng(0).standard_normal((3, *LATENTS)).astype(np.float32)
         together = decoder.run({"latents": latents})["sample"]
         alone = np.concatenate([decoder.run({"latents": latents[i : i + 1]})["sample"] for i in range(3)])
-        assert np.abs(together - alone).max() < 1e-4
+        assert np.abs(together - alone).max() < self.tolerance
 
     def test_inputs_that_do_not_fit_raise_backend_error(self, decoder: Engine) -> None:
         with pytest.raises(BackendError):
@@ -64,13 +68,25 @@ class EngineContract:
 
 class TestOnnxRuntime(EngineContract):
     @pytest.fixture(scope="class")
-    def backend(self) -> Backend:
+    @classmethod
+    def backend(cls) -> Backend:
         return create_backend("onnxruntime", threads=1)
+
+
+class TestOpenVino(EngineContract):
+    tolerance = 2 * 2 / 255  # it may round to bfloat16
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def backend(cls) -> Backend:
+        pytest.importorskip("openvino", reason="the openvino extra is not installed")
+        return create_backend("openvino", threads=1)
 
 
 class TestFake(EngineContract):
     @pytest.fixture(scope="class")
-    def backend(self) -> Backend:
+    @classmethod
+    def backend(cls) -> Backend:
         return FakeBackend()
 
 

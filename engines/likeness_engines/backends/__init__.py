@@ -8,7 +8,10 @@ from typing import Final
 from likeness_engines.backends.base import Backend
 from likeness_engines.errors import BackendError
 
-BACKENDS: Final = {"onnxruntime": "likeness_engines.backends.onnxruntime_engine"}
+BACKENDS: Final = {
+    "onnxruntime": "likeness_engines.backends.onnxruntime_engine",
+    "openvino": "likeness_engines.backends.openvino_engine",
+}
 
 
 def create_backend(name: str = "onnxruntime", threads: int | None = None) -> Backend:

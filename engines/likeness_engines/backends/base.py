@@ -9,6 +9,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from likeness_engines.errors import BackendError
 from likeness_engines.pack import ModelPack
 
 Array = NDArray[Any]
@@ -42,3 +43,16 @@ class Backend(Protocol):
     def load(self, pack: ModelPack, network: str) -> Engine:
         """Load `unet`, `vae_encoder`, `vae_decoder` or `text_encoder`; raises BackendError."""
         ...
+
+
+def check_inputs(specs: Mapping[str, TensorSpec], inputs: Mapping[str, Array]) -> None:
+    """Raise BackendError for the first input that is missing, unknown or of another shape than declared."""
+    for name in specs.keys() ^ inputs.keys():
+        raise BackendError(f"The input {name} is {'missing' if name in specs else 'not one of this network'}.")
+    for name, spec in specs.items():
+        shape = inputs[name].shape
+        fits = len(shape) == len(spec.shape) and all(
+            want in (None, got) for want, got in zip(spec.shape, shape, strict=True)
+        )
+        if not fits:
+            raise BackendError(f"The input {name} is {shape}; this network takes {spec.shape}.")

@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
-from likeness_engines.backends.base import Array, TensorSpec
-from likeness_engines.errors import BackendError
+from likeness_engines.backends.base import Array, TensorSpec, check_inputs
+from likeness_engines.lora import LoraBank
 from likeness_engines.pack import ModelPack
 
 Inputs = Mapping[str, Array]
@@ -40,6 +40,7 @@ class FakeEngine:
         folded = 3 * pack.about.pixel_fold**2
         side = pack.about.resolution // pack.about.pixel_fold
         latents, pixels = (None, channels, height, width), (None, folded, side, side)
+        bank = LoraBank(pack.about.lora.layers, pack.about.lora.slots, pack.about.lora.rank)
         words = (None, pack.about.prompt_length, WIDTH)
         signatures: dict[str, tuple[dict[str, tuple[int | None, ...]], dict[str, tuple[int | None, ...]]]] = {
             "text_encoder": ({"input_ids": (None, pack.about.prompt_length)}, {"last_hidden_state": words}),
@@ -51,6 +52,7 @@ class FakeEngine:
                     "timestep": (None,),
                     "encoder_hidden_states": words,
                     "lora_slot": (None,),
+                    **{name: array.shape for name, array in bank.arrays.items()},
                 },
                 {"prediction": latents},
             ),
@@ -61,9 +63,7 @@ class FakeEngine:
 
     def run(self, inputs: Inputs) -> dict[str, Array]:
         """Compute one batch; raises BackendError when an input is missing or has the wrong shape."""
-        for name, spec in self.inputs.items():
-            if name not in inputs or inputs[name].shape[1:] != spec.shape[1:]:
-                raise BackendError(f"The input {name} is missing or does not fit: give {spec.shape}.")
+        check_inputs(self.inputs, inputs)
         self._backend.calls[self._network].append(dict(inputs))
         output: Array = getattr(self, f"_{self._network}")(inputs)
         return dict.fromkeys(self.outputs, output)

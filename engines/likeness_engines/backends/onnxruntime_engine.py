@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 import onnxruntime as ort
 from safetensors.numpy import load_file
 
-from likeness_engines.backends.base import Array, TensorSpec
+from likeness_engines.backends.base import Array, TensorSpec, check_inputs
 from likeness_engines.errors import BackendError
 from likeness_engines.pack import ModelPack, WeightEntry
 
@@ -36,7 +37,7 @@ class OnnxRuntimeBackend:
         """Load one network; raises BackendError naming it."""
         try:
             return OnnxRuntimeEngine(self._session(pack, network))
-        except (RuntimeError, ValueError, KeyError, OSError) as error:
+        except Exception as error:  # its own errors share no narrower base
             raise BackendError(
                 f"ONNX Runtime cannot load {network} of {pack.folder}: {error}. Export the pack again."
             ) from error
@@ -45,19 +46,27 @@ class OnnxRuntimeBackend:
         options = ort.SessionOptions()
         options.intra_op_num_threads = self._threads
         options.inter_op_num_threads = 1
-        options.log_severity_level = 3
-        # Threads that spin between runs would take the cores from decoding and from the neighbours.
         options.add_session_config_entry("session.intra_op.allow_spinning", "1")
         options.add_session_config_entry("session.set_denormal_as_zero", "1")
-        names, values = self._initialisers(pack, network)
-        options.add_external_initializers(names, values)
-        return ort.InferenceSession(str(pack.graph(network)), options, providers=["CPUExecutionProvider"])
+        return _open_session(pack, network, options)
 
-    def _initialisers(self, pack: ModelPack, network: str) -> tuple[list[str], list[ort.OrtValue]]:
-        weights = load_file(pack.weights(network))
-        entries = pack.weight_list(network)
-        values = [ort.OrtValue.ortvalue_from_numpy(_weight(weights[entry.key], entry)) for entry in entries]
-        return [entry.name for entry in entries], values
+
+def write_whole_graph(pack: ModelPack, network: str, path: Path) -> None:
+    """Write a network's graph as one ONNX file, float32 weights included, for backends that read files."""
+    options = ort.SessionOptions()
+    options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
+    options.optimized_model_filepath = str(path)
+    _open_session(pack, network, options)
+
+
+def _open_session(pack: ModelPack, network: str, options: ort.SessionOptions) -> ort.InferenceSession:
+    """Open a graph with the pack's weights; `values` must outlive the options, which keep no copy of them."""
+    weights = load_file(pack.weights(network))
+    entries = pack.weight_list(network)
+    values = [ort.OrtValue.ortvalue_from_numpy(_weight(weights[entry.key], entry)) for entry in entries]
+    options.log_severity_level = 3
+    options.add_external_initializers([entry.name for entry in entries], values)
+    return ort.InferenceSession(str(pack.graph(network)), options, providers=["CPUExecutionProvider"])
 
 
 def _weight(tensor: Array, entry: WeightEntry) -> Array:
@@ -75,10 +84,11 @@ class OnnxRuntimeEngine:
 
     def run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
         """Run one batch; raises BackendError when the inputs do not fit."""
+        check_inputs(self.inputs, inputs)
         names = list(self.outputs)
         try:
             outputs = self._session.run(names, dict(inputs))
-        except (RuntimeError, ValueError) as error:
+        except Exception as error:  # its own errors share no narrower base
             raise BackendError(f"ONNX Runtime could not run a batch: {error}") from error
         return {name: np.asarray(value) for name, value in zip(names, outputs, strict=True)}
 

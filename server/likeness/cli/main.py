@@ -56,6 +56,12 @@ def _add_render(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seed", type=_between(0, 2**32 - 1), metavar="N", help="makes a run repeatable")
     parser.add_argument("--pack", type=Path, metavar="DIR", help="model pack (default: the bundled miniature)")
     parser.add_argument(
+        "--backend",
+        default="onnxruntime",
+        metavar="NAME",
+        help="what runs the networks: onnxruntime (default), openvino",
+    )
+    parser.add_argument(
         "--out", type=Path, metavar="DIR", help="an empty or new folder (default: ./avatars, avatars-2, ...)"
     )
     parser.set_defaults(run=_run_render)
@@ -92,6 +98,7 @@ def _run_render(arguments: argparse.Namespace) -> int:
         steps=arguments.steps,
         seed=arguments.seed,
         pack=arguments.pack,
+        backend=arguments.backend,
         out=arguments.out,
     )
     return render(command)

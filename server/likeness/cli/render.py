@@ -33,6 +33,7 @@ class RenderCommand(msgspec.Struct, frozen=True):
     steps: int | None
     seed: int | None
     pack: Path | None
+    backend: str
     out: Path | None
 
 
@@ -48,7 +49,7 @@ def render(command: RenderCommand) -> int:
     listing = Listing(f"{pack.name} {pack.version}", seed, command.count, Timings(), [])
     folder = AvatarFolder(command.out or free_name(Path.cwd()), listing, [str(path) for path in command.photos])
     folder.open()
-    engines = load_engines(pack)
+    engines = load_engines(pack, command.backend)
     listing.timings.start_up_s = clock.seconds()
     console = Console(highlight=False)
     interrupted = _draw(Drawing(engines, catalogue, command.steps).run(crops, plan), folder, clock, console)
