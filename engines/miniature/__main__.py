@@ -12,6 +12,7 @@ import torch
 from likeness_engines.export import About, export_pack
 from miniature.autoencoder import train_autoencoder
 from miniature.dataset import prepare
+from miniature.decoder import tune_decoder
 from miniature.prompts import write_tokenizer
 from miniature.unet import build_scheduler, encode_pairs, train_painter
 
@@ -33,6 +34,7 @@ def main() -> int:
     autoencoder = train_autoencoder(pairs, arguments.work)
     data = encode_pairs(pairs, autoencoder, tokenizer, arguments.work)
     painter = train_painter(data, autoencoder, tokenizer, arguments.work)
+    autoencoder = tune_decoder(pairs, data, painter, autoencoder, arguments.work)
     checkpoint = arguments.work / "diffusers"
     parts = {
         "vae": autoencoder,

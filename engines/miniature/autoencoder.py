@@ -18,7 +18,7 @@ from miniature.loop import Plan, train
 
 FOLD = 4
 # Many small steps: at this size the number of steps counts for more than the size of the batch.
-PLAN = Plan(steps=8000, learning_rate=1e-3, average=0.997)
+PLAN = Plan(steps=5000, learning_rate=1e-3, average=0.997)
 BATCH, CROP = 8, 96
 LATENT_NOISE = 0.05
 
@@ -63,7 +63,7 @@ def train_autoencoder(pairs: Pairs, work: Path, plan: Plan = PLAN) -> Autoencode
         # Noise makes the latents smooth, and the decoder patient with a UNet that is a little off.
         noisy = latents + LATENT_NOISE * torch.randn(latents.shape, generator=generator).to(latents)
         drawn = unfold(model.decode(noisy).sample)
-        return F.l1_loss(drawn, pixels) + 0.5 * _edge_loss(drawn, pixels) + 2e-4 * latents.square().mean()
+        return F.l1_loss(drawn, pixels) + 0.5 * edge_loss(drawn, pixels) + 2e-4 * latents.square().mean()
 
     def sheet(model: nn.Module, step: int) -> None:
         write_reconstructions(model, pairs, work / f"autoencoder-{step}.png")
@@ -88,7 +88,7 @@ def _windows(pairs: Pairs, generator: torch.Generator) -> Tensor:
     return to_float(np.stack(windows))
 
 
-def _edge_loss(drawn: Tensor, pixels: Tensor) -> Tensor:
+def edge_loss(drawn: Tensor, pixels: Tensor) -> Tensor:
     """L1 between neighbouring differences: keeps lines crisp where plain L1 would blur them."""
     difference = drawn - pixels
     return difference.diff(dim=2).abs().mean() + difference.diff(dim=3).abs().mean()

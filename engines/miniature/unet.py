@@ -18,7 +18,7 @@ from miniature.dataset import Pairs
 from miniature.loop import Plan, train
 from miniature.prompts import WIDTH, build_text_encoder
 
-PLAN = Plan(steps=5000, learning_rate=7e-4, warm_up=200, average=0.999)
+PLAN = Plan(steps=5400, learning_rate=7e-4, warm_up=200, average=0.999)
 BATCH = 8
 WORDLESS = 0.04
 STEPS = 6
@@ -134,13 +134,13 @@ def train_painter(
 
 
 @torch.no_grad()
-def sample(model: nn.Module, source: Tensor, tokens: Tensor, steps: int = STEPS) -> Tensor:
+def sample(model: nn.Module, source: Tensor, tokens: Tensor, steps: int = STEPS, seed: int = 0) -> Tensor:
     """Draw latents for sources [B, 16, 32, 32] and tokens [B, 24] with the plain diffusers loop."""
     scheduler = build_scheduler()
     scheduler.set_timesteps(steps)
-    latents = torch.randn(source.shape, generator=torch.Generator().manual_seed(0)).to(source)
+    latents = torch.randn(source.shape, generator=torch.Generator().manual_seed(seed)).to(source)
     for timestep in scheduler.timesteps:
-        prediction = model(latents, source, timestep.expand(len(source)).to(source.device), tokens)
+        prediction = model(latents, source, timestep.expand(len(source)).to(source.device), tokens).float()
         latents = scheduler.step(prediction, timestep, latents).prev_sample
     return latents
 
