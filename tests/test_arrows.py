@@ -20,7 +20,7 @@ ALLOWED = {
     "likeness_plugins": set(),
     "likeness_styles": {"likeness_plugins"},
 }
-HEAVY = {"torch", "diffusers", "transformers", "optimum", "onnx", "tensorrt"}
+HEAVY = {"torch", "diffusers", "transformers", "optimum", "onnx", "openvino", "tensorrt"}
 
 
 def imports(path: Path, *, top_level: bool = False) -> set[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -41,7 +41,7 @@ class Catalogue:
     """All packs that work, behind one object; a pack that fails in a hook never takes the others along.
 
     Reviews fail closed: a plugin that raises, or answers neither a text nor None, refuses. Finishing fails loudly:
-    PluginError, so that this one render fails. Being told of a publication fails quietly, into `problems`.
+    PluginError, so that this one render fails.
     """
 
     def __init__(self, manager: pluggy.PluginManager, packs: Sequence[Pack], styles: dict[str, Style]) -> None:
@@ -83,14 +83,6 @@ class Catalogue:
                 raise PluginError(f"The pack {name} changed an avatar's shape or type. Update or remove it.")
             avatar = finished
         return avatar
-
-    def avatar_published(self, avatar_id: str, kind: Literal["profile_picture", "story"], url: str) -> None:
-        """Tell every pack; one that fails is noted as a problem."""
-        for name, call in self._calls("likeness_avatar_published"):
-            try:
-                call(avatar_id=avatar_id, kind=kind, url=url)
-            except Exception as error:
-                self._note(name, f"likeness_avatar_published failed: {error!r}.")
 
     def _first_reason(self, hook: str, **arguments: Any) -> str | None:
         for name, call in self._calls(hook):

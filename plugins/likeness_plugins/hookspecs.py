@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Final
 
 import pluggy
 
@@ -43,8 +43,3 @@ def likeness_review_avatar(avatar: Picture, style: Style, look: Look) -> str | N
 @hookspec
 def likeness_finish_avatar(avatar: Picture, style: Style, look: Look) -> Picture | None:
     """Return the avatar changed, in the same shape and type, or None to leave it; each pack gets the one before's."""
-
-
-@hookspec
-def likeness_avatar_published(avatar_id: str, kind: Literal["profile_picture", "story"], url: str) -> None:
-    """Take note that a user has set an avatar as profile picture or posted it to a story."""

@@ -43,7 +43,6 @@ def test_without_hooks_everything_passes(catalogue: Any) -> None:
     assert empty.review_photos([PICTURE], "user") is None
     assert empty.review_avatar(PICTURE, STYLE, LOOK) is None
     assert empty.finish_avatar(PICTURE, STYLE, LOOK) is PICTURE
-    empty.avatar_published("a", "story", "/p/x")
 
 
 def test_the_first_reason_counts(catalogue: Any) -> None:
@@ -61,13 +60,11 @@ def test_hooks_get_their_arguments(catalogue: Any) -> None:
         pack={
             "likeness_review_photos": lambda crops, user: seen.append((len(crops), user)),
             "likeness_review_avatar": lambda avatar, style, look: f"{style.name} {look.name} {avatar.shape}",
-            "likeness_avatar_published": lambda avatar_id, kind, url: seen.append((avatar_id, kind, url)),
         }
     )
     assert noting.review_photos([PICTURE, PICTURE], "ann") is None
     assert noting.review_avatar(PICTURE, STYLE, LOOK) == "s l0 (8, 8, 3)"
-    noting.avatar_published("7", "story", "/p/x")
-    assert seen == [(2, "ann"), ("7", "story", "/p/x")]
+    assert seen == [(2, "ann")]
 
 
 @pytest.mark.parametrize("hook", [raises_on_photo, lambda photo: False, lambda photo: "  ", lambda photo: 7])
@@ -102,14 +99,3 @@ def test_finishing_is_a_chain_in_the_order_of_discovery(catalogue: Any) -> None:
 def test_a_finish_that_fails_or_changes_the_shape_is_named(catalogue: Any, hook: Any) -> None:
     with pytest.raises(PluginError, match="sloppy"):
         catalogue(sloppy={"likeness_finish_avatar": hook}).finish_avatar(PICTURE, STYLE, LOOK)
-
-
-def test_a_failure_in_one_listener_does_not_keep_the_news_from_the_next(catalogue: Any) -> None:
-    heard: list[str] = []
-    both = catalogue(
-        deaf={"likeness_avatar_published": lambda avatar_id, kind, url: boom()},
-        keen={"likeness_avatar_published": lambda avatar_id, kind, url: heard.append(avatar_id)},
-    )
-    both.avatar_published("7", "profile_picture", "/p/x")
-    assert heard == ["7"]
-    assert [problem.pack for problem in both.problems] == ["deaf"]

@@ -126,6 +126,11 @@ def test_a_folder_in_use_is_left_alone(photos: list[Path], out: Path, capsys: py
     assert [path.name for path in out.iterdir()] == ["mine.txt"]
 
 
+def test_an_unknown_backend_names_the_known(photos: list[Path], capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(photos, "--backend", "abacus") == 1
+    assert "onnxruntime, openvino" in refusal(capsys)
+
+
 def copy_pack(tmp_path: Path) -> Path:
     return shutil.copytree(bundled_pack().folder, tmp_path / "pack")
 

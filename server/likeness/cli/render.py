@@ -15,7 +15,7 @@ from likeness.errors import PhotoFileError
 from likeness.folder import AvatarFolder, Listing, Timings, free_name
 from likeness.generation import Avatar, Drawing, Lost
 from likeness.packs import DEFAULT_STYLES, choose_styles, load_catalogue, open_model_pack
-from likeness.photos import Crop, read_photos
+from likeness.photos import MOST_BYTES, Crop, read_photos
 from likeness.plan import plan_renders
 from likeness_engines import load_engines
 from likeness_plugins import Catalogue
@@ -83,7 +83,9 @@ def _read(paths: list[Path], catalogue: Catalogue) -> list[Crop]:
     sources, failures = [], []
     for path in paths:
         try:
-            sources.append((str(path), path.read_bytes()))
+            with path.open("rb") as file:
+                # One byte over the limit is enough to be refused by it, whatever the file is.
+                sources.append((str(path), file.read(MOST_BYTES + 1)))
         except OSError as error:
             failures.append((str(path), error))
     if failures:

@@ -2,13 +2,14 @@
 
 from likeness.errors import BadPhoto, PhotoCountError, PhotoError, PhotosRefusedError
 from likeness.photos.crop import Crop, crop_face
-from likeness.photos.decode import decode_photo
+from likeness.photos.decode import MOST_BYTES, decode_photo
 from likeness.photos.faces import Face, find_face
 from likeness.photos.read import FEWEST, MOST, read_photos
 
 __all__ = [
     "FEWEST",
     "MOST",
+    "MOST_BYTES",
     "BadPhoto",
     "Crop",
     "Face",

@@ -36,7 +36,7 @@ _OTHERS: Final = (
 def decode_photo(data: bytes) -> NDArray[np.uint8]:
     """Decode a photo to uint8 [H, W, 3] sRGB, upright, longest side at most 2048; raises PhotoError."""
     if len(data) > MOST_BYTES:
-        raise PhotoError("too_large", f"The file has {len(data) / 1e6:.0f} MB. Use a photo of at most 15 MB.")
+        raise PhotoError("too_large", "The file has more than 15 MB. Use a smaller photo.")
     with warnings.catch_warnings():
         # The limit of pixels below is stricter than the one that Pillow warns of.
         warnings.simplefilter("ignore", Image.DecompressionBombWarning)
