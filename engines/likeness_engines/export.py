@@ -126,7 +126,6 @@ def take_weights_out(graph: onnx.ModelProto, state: Mapping[str, np.ndarray[Any,
 
 
 def _describe(out: Path, about: About, loaded: LoadedCheckpoint) -> None:
-    files = {str(path.relative_to(out)): file_digest(path) for path in sorted(out.rglob("*")) if path.is_file()}
     description = PackFile(
         format=FORMAT,
         name=about.name,
@@ -143,10 +142,18 @@ def _describe(out: Path, about: About, loaded: LoadedCheckpoint) -> None:
         default_steps=about.default_steps,
         default_guidance=about.default_guidance,
         lora=LoraBankSize(about.lora_slots, about.lora_rank, loaded.lora_layers),
-        files=files,
+        files={},
         preview=about.preview,
     )
-    (out / "pack.toml").write_text(_toml(msgspec.to_builtins(description)))
+    seal_pack(out, description)
+
+
+def seal_pack(folder: Path, about: PackFile) -> None:
+    """Write `pack.toml` with the sha256 of every other file; once more after adding one, such as a preview."""
+    paths = sorted(path for path in folder.rglob("*") if path.is_file() and path != folder / "pack.toml")
+    files = {str(path.relative_to(folder)): file_digest(path) for path in paths}
+    sealed = msgspec.structs.replace(about, files=files)
+    (folder / "pack.toml").write_text(_toml(msgspec.to_builtins(sealed)))
 
 
 def _toml(description: dict[str, Any]) -> str:

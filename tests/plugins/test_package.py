@@ -67,7 +67,7 @@ def test_the_kit_names_an_unmarked_hook() -> None:
 
 def test_the_kit_names_a_misspelt_hook() -> None:
     with pytest.raises(AssertionError, match="likeness_stylez"):
-        check_pack(module(likeness_stylez=hookimpl(list)))
+        check_pack(module(likeness_stylez=hookimpl(lambda: None)))
 
 
 def test_the_kit_names_what_a_hook_returns_wrongly() -> None:
