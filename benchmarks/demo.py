@@ -5,7 +5,6 @@ from __future__ import annotations
 import shutil
 import sys
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 if not __package__:
     # Run as a script, Python looks here first, where likeness.py would hide the package of that name.
@@ -30,11 +29,12 @@ def write_photos(folder: Path) -> list[Path]:
 
 
 def run(out: Path) -> int:
-    """Replace what an earlier run left in `out` by thirty new avatars."""
+    """Replace what an earlier run left in `out` by thirty new avatars; the photos stay beside it, to try again with."""
     shutil.rmtree(out, ignore_errors=True)
-    with TemporaryDirectory() as folder:
-        photos = write_photos(Path(folder))
-        return main(["render", *map(str, photos), "--seed", "7", "--out", str(out)])
+    folder = out.with_name("photos")
+    folder.mkdir(parents=True, exist_ok=True)
+    photos = write_photos(folder)
+    return main(["render", *map(str, photos), "--seed", "7", "--out", str(out)])
 
 
 if __name__ == "__main__":
