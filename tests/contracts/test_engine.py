@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from likeness_engines import BackendError, bundled_pack, create_backend
+from likeness_engines import BackendError, Engines, Render, Renderer, bundled_pack, create_backend
 from likeness_engines.backends.base import Backend, Engine
 from likeness_engines.backends.fake_engine import FakeBackend
 
@@ -39,6 +39,17 @@ class EngineContract:
             for spec in (*engine.inputs.values(), *engine.outputs.values()):
                 assert spec.shape[0] is None or spec.name.startswith("lora_"), spec
                 assert all(size is None or size > 0 for size in spec.shape)
+
+    def test_words_come_out_by_the_names_of_the_contract(self, backend: Backend) -> None:
+        encoder = backend.load(PACK, "text_encoder")
+        states = encoder.run({"input_ids": np.zeros((2, PACK.about.prompt_length), np.int64)})
+        assert states["last_hidden_state"].shape[:2] == (2, PACK.about.prompt_length)
+
+    def test_a_renderer_draws_on_it(self, backend: Backend) -> None:
+        renderer = Renderer(Engines(PACK, backend))
+        renderer.submit(Render(id="a", source=np.zeros(LATENTS, np.float32), prompt="oil portrait", steps=1))
+        [outcome] = renderer.run()
+        assert outcome.pixels is not None, outcome.error
 
     def test_outputs_have_the_declared_names_types_and_shapes(self, decoder: Engine) -> None:
         outputs = decoder.run({"latents": np.zeros((3, *LATENTS), np.float32)})

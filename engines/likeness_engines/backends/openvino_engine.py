@@ -48,7 +48,8 @@ class OpenVinoBackend:
             with TemporaryDirectory(prefix="likeness-") as folder:
                 graph = Path(folder) / f"{network}.onnx"
                 write_whole_graph(pack, network, graph)
-                return OpenVinoEngine(self._core.compile_model(self._core.read_model(graph), "CPU", options))
+                model = self._core.read_model(graph)
+            return OpenVinoEngine(model, self._core.compile_model(model, "CPU", options))
         except Exception as error:  # writing the graph may raise ONNX Runtime's own errors
             raise BackendError(
                 f"OpenVINO cannot load {network} of {pack.folder}: {error}. Export the pack again."
@@ -58,21 +59,25 @@ class OpenVinoBackend:
 class OpenVinoEngine:
     """One compiled network with one request."""
 
-    def __init__(self, compiled: Any) -> None:
+    def __init__(self, model: Any, compiled: Any) -> None:
         self._request = compiled.create_infer_request()
-        self.inputs = {port.any_name: _spec(port) for port in compiled.inputs}
-        self.outputs = {port.any_name: _spec(port) for port in compiled.outputs}
+        # Compiling may give a port a second name, of a node it swallowed: the names are the model's, the order the same.
+        names = [[port.any_name for port in ports] for ports in (model.inputs, model.outputs)]
+        self.inputs, self.outputs = (
+            {name: _spec(name, port) for name, port in zip(side, ports, strict=True)}
+            for side, ports in zip(names, (compiled.inputs, compiled.outputs), strict=True)
+        )
 
     def run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
         """Run one batch; raises BackendError when the inputs do not fit."""
         check_inputs(self.inputs, inputs)
         try:
-            results = self._request.infer(dict(inputs))
+            results = self._request.infer([inputs[name] for name in self.inputs])
         except (RuntimeError, ValueError) as error:
             raise BackendError(f"OpenVINO could not run a batch: {error}") from error
-        return {name: np.asarray(results[name]) for name in self.outputs}
+        return {name: np.asarray(results[index]) for index, name in enumerate(self.outputs)}
 
 
-def _spec(port: Any) -> TensorSpec:
+def _spec(name: str, port: Any) -> TensorSpec:
     shape = tuple(size.get_length() if size.is_static else None for size in port.get_partial_shape())
-    return TensorSpec(port.any_name, np.dtype(port.get_element_type().to_dtype()), shape)
+    return TensorSpec(name, np.dtype(port.get_element_type().to_dtype()), shape)
