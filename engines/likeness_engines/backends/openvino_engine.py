@@ -61,7 +61,7 @@ class OpenVinoEngine:
 
     def __init__(self, model: Any, compiled: Any) -> None:
         self._request = compiled.create_infer_request()
-        # Compiling may give a port a second name, of a node it swallowed: the names are the model's, the order the same.
+        # Compiling may name a port after a node that it swallowed: the names are the model's, the order is the same.
         names = [[port.any_name for port in ports] for ports in (model.inputs, model.outputs)]
         self.inputs, self.outputs = (
             {name: _spec(name, port) for name, port in zip(side, ports, strict=True)}
