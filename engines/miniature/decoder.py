@@ -16,7 +16,7 @@ from miniature.dataset import Pairs
 from miniature.loop import Plan, train
 from miniature.unet import LatentPairs, Painter, sample
 
-PLAN = Plan(steps=2500, learning_rate=5e-4, average=0.995)
+PLAN = Plan(steps=1800, learning_rate=5e-4, average=0.995)
 BATCH = 8
 WINDOW = 12  # latent cells
 DRAWN = 960

@@ -18,7 +18,7 @@ from miniature.dataset import Pairs
 from miniature.loop import Plan, train
 from miniature.prompts import WIDTH, build_text_encoder
 
-PLAN = Plan(steps=5400, learning_rate=7e-4, warm_up=200, average=0.999)
+PLAN = Plan(steps=6000, learning_rate=7e-4, warm_up=200, average=0.999)
 BATCH = 8
 WORDLESS = 0.04
 STEPS = 6
