@@ -75,9 +75,9 @@ def baseline(how: str, threads: int, repeats: int) -> dict[str, float]:
     folder = pack.folder
     text_encoder = CLIPTextModel.from_pretrained(folder / "text_encoder", torch_dtype=torch.float32).eval()
     tokenizer = CLIPTokenizerFast.from_pretrained(folder / "tokenizer")
-    layout = {"memory_format": torch.channels_last}
-    unet = UNet2DConditionModel.from_pretrained(folder / "unet", torch_dtype=torch.float32).eval().to(**layout)
-    vae = AutoencoderKL.from_pretrained(folder / "vae", torch_dtype=torch.float32).eval().to(**layout)
+    layout, plain = {"memory_format": torch.channels_last}, {"low_cpu_mem_usage": False}
+    unet = UNet2DConditionModel.from_pretrained(folder / "unet", torch_dtype=torch.float32, **plain).eval().to(**layout)
+    vae = AutoencoderKL.from_pretrained(folder / "vae", torch_dtype=torch.float32, **plain).eval().to(**layout)
     denoise, decode = (torch.compile(unet), torch.compile(vae.decode)) if how == "compiled" else (unet, vae.decode)
     start_up_s = time.perf_counter() - started
     crops, renders = workload()
