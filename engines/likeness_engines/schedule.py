@@ -208,12 +208,11 @@ def _dpm_solver(config: Config, steps: int) -> Schedule:
     second &= np.arange(steps) < steps - 1  # the last step ends at sigma 0, where only first order is defined
     second &= config.get("solver_order", 2) == 2
     correction = np.zeros(steps)
-    ratio = h[:-1] / h[1:]
+    growth = h[1:] / h[:-1]  # infinite where the last step is, which `second` leaves out
     if config.get("solver_type", "midpoint") == "midpoint":
-        correction[1:] = 0.5 * shrink[1:] / ratio
+        correction[1:] = 0.5 * shrink[1:] * growth
     else:
-        with np.errstate(invalid="ignore"):
-            correction[1:] = (1 - shrink[1:] / h[1:]) / ratio
+        correction[1:] = (1 - shrink[1:] / h[1:]) * growth
     correction = np.where(second, correction, 0.0) * alpha[1:]
     step = _Step(alpha[1:] * shrink + correction, sigma[1:] / sigma[:-1], -correction, np.zeros(steps))
     return Schedule(_assemble(timesteps, p, q, step), 1.0)

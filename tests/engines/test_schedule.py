@@ -48,6 +48,7 @@ def by_table(config: dict[str, Any], steps: int, noises: np.ndarray) -> list[np.
 
 
 @pytest.mark.export
+@pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # diffusers with NumPy 2
 @pytest.mark.parametrize("steps", [2, 6, 20])
 @pytest.mark.parametrize(("name", "options"), CASES)
 def test_table_follows_diffusers(
