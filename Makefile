@@ -26,9 +26,9 @@ lint: $(VENV)/.test
 	cd $(HERE) && $(VENV)/bin/mypy && $(VENV)/bin/pyright
 
 bench: $(VENV)/.test
-	cd $(HERE) && $(PY) benchmarks/render.py
 	cd $(HERE) && $(PY) benchmarks/photos.py --photos "$(PHOTOS)"
 	cd $(HERE) && $(PY) benchmarks/likeness.py --photos "$(PHOTOS)"
+	cd $(HERE) && $(PY) benchmarks/render.py
 
 $(VENV)/.venv:
 	$(PYTHON) -m venv $(VENV)
