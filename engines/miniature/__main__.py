@@ -28,6 +28,9 @@ def main() -> int:
     if not any(arguments.photos.glob("*.jpg")):
         print(f"No .jpg portraits in {arguments.photos}: {FETCH}.", file=sys.stderr)
         return 2
+    if arguments.out.exists():
+        print(f"{arguments.out} exists already: name a new folder for the pack.", file=sys.stderr)
+        return 2
     torch.manual_seed(0)
     pairs = prepare(arguments.photos, arguments.work)
     tokenizer = write_tokenizer(arguments.work / "diffusers" / "tokenizer")

@@ -2,10 +2,10 @@
 
 LikenessError               code, HTTP status, exit code, and a text for users that ends with the remedy
 ├── PhotoError              one photo cannot be used; `read_photos` collects these into PhotosRefusedError
-├── PhotosRefusedError           some photos cannot be used; names each of them
+├── PhotosRefusedError      some photos cannot be used; names each of them
 ├── PhotoCountError         too few or too many photos
 ├── PhotoFileError          files that cannot be read at all (command line)
-├── UnknownStyleError            style names that no installed pack has
+├── UnknownStyleError       style names that no installed pack has
 └── OutputError             avatars cannot be written (command line)
 """
 

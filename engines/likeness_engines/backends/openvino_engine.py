@@ -1,4 +1,4 @@
-"""OpenVINO: about half of ONNX Runtime's time on CPUs that multiply bfloat16. Needs the `openvino` extra."""
+"""OpenVINO: about three fifths of ONNX Runtime's time on CPUs that multiply bfloat16. Needs the `openvino` extra."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class OpenVinoBackend:
     """Compiles a pack's graphs for this CPU, at load; nothing is kept on disk."""
 
     name = "openvino"
-    # Seen on two cores: cost a row is flat from 5 rows on; small batches show the first avatars sooner.
+    # Seen on two cores: 6 to 30 rows cost about the same a row; small batches show the first avatars sooner.
     max_rows = 10
 
     def __init__(self, threads: int) -> None:
