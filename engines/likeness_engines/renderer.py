@@ -81,7 +81,10 @@ class _Active:
 
 
 class Renderer:
-    """Draws submitted renders; `run` yields each as it ends. Not for use from several threads at once."""
+    """Draws submitted renders; `run` yields each as it ends. Not for use from several threads at once.
+
+    `rows` is how many rows of the batch the last step used.
+    """
 
     def __init__(self, engines: Engines, max_rows: int | None = None) -> None:
         self._engines = engines
@@ -90,6 +93,7 @@ class Renderer:
         self._failed: list[Outcome] = []
         self._words: dict[str, Floats] = {}
         self._schedules: dict[int, Schedule] = {}
+        self.rows = 0
 
     def run(self) -> Iterator[Outcome]:
         """Step until nothing is left; renders may be submitted and cancelled in between."""
@@ -104,6 +108,7 @@ class Renderer:
     def step(self) -> list[Outcome]:
         """Denoise the chosen renders by one step each; returns those that ended."""
         chosen = self._choose()
+        self.rows = sum(len(active.rows) for active in chosen)
         predictions = self._predict(chosen)
         moving = [active for active in chosen if active.render.id in predictions]
         self._update(moving, predictions)

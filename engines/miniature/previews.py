@@ -12,7 +12,7 @@ import skimage.data
 from numpy.typing import NDArray
 from PIL import Image
 
-from likeness.generation import Avatar, Drawing
+from likeness.generation import Avatar, draw
 from likeness.packs import DEFAULT_STYLES, choose_styles, load_catalogue
 from likeness.photos import crop_face
 from likeness.plan import PlannedRender, Variation
@@ -35,7 +35,7 @@ def main() -> None:
     chosen = [(style, look) for style in styles for look in style.looks[:LOOKS_SHOWN]]
     plan = [PlannedRender(n, style, look, 0, SEED + n, Variation()) for n, (style, look) in enumerate(chosen)]
     bands: dict[str, list[Tile]] = {style.title: [] for style in styles}
-    for result in Drawing(load_engines(pack), catalogue).run([crop], plan):
+    for result in draw(load_engines(pack), catalogue, [crop], plan):
         if not isinstance(result, Avatar):
             raise SystemExit(f"{result.render.style.name} was not drawn: {result.reason}")
         shown = result.render

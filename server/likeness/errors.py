@@ -6,7 +6,9 @@ LikenessError               code, HTTP status, exit code, and a text for users t
 ├── PhotoCountError         too few or too many photos
 ├── PhotoFileError          files that cannot be read at all (command line)
 ├── UnknownStyleError       style names that no installed pack has
-└── OutputError             avatars cannot be written (command line)
+├── OutputError             avatars cannot be written (command line)
+├── SettingsError           a setting is unknown or out of bounds
+└── ServiceError            refusals of the HTTP service, one class each, in `refusals.py`
 """
 
 from __future__ import annotations
@@ -110,6 +112,13 @@ class OutputError(LikenessError):
     """Avatars cannot be written."""
 
     code = "cannot_write"
+
+
+class SettingsError(LikenessError):
+    """A setting is unknown, out of bounds, or contradicts another."""
+
+    code = "bad_setting"
+    exit_code = 2
 
 
 def _why(error: OSError) -> str:

@@ -35,56 +35,53 @@ class Lost(msgspec.Struct, frozen=True):
     reason: str
 
 
-class Drawing:
-    """One generation being drawn; iterate it once. Steps None means the style's recipe, or else the pack's default."""
+def draw(
+    engines: Engines,
+    catalogue: Catalogue,
+    crops: Sequence[Crop],
+    plan: Sequence[PlannedRender],
+    steps: int | None = None,
+) -> Iterator[Avatar | Lost]:
+    """Draw a plan with a renderer of its own; avatars come in the order in which they are ready."""
+    drawing, renderer = Drawing(engines, catalogue, steps), Renderer(engines)
+    for render in drawing.begin([crop.pixels for crop in crops], plan):
+        renderer.submit(render)
+    for outcome in renderer.run():
+        result = drawing.judge(outcome)
+        if isinstance(result, Render):
+            renderer.submit(result)
+        else:
+            yield result
 
-    def __init__(self, engines: Engines, catalogue: Catalogue, steps: int | None = None) -> None:
+
+class Drawing:
+    """One generation being drawn: turns a plan into renders, and their outcomes into avatars. Steps nothing itself.
+
+    `group` and `priority` are those of its renders; `steps` None means the style's recipe, or else the pack's default.
+    """
+
+    def __init__(
+        self, engines: Engines, catalogue: Catalogue, steps: int | None = None, group: str = "", priority: int = 0
+    ) -> None:
         self._engines = engines
         self._catalogue = catalogue
         self._steps = steps
-        self._renderer = Renderer(engines)
+        self._group = group
+        self._priority = priority
         self._planned: dict[str, PlannedRender] = {}
+        self._sources: dict[str, NDArray[np.float32]] = {}
         self._again: set[str] = set()
 
-    def run(self, crops: Sequence[Crop], plan: Sequence[PlannedRender]) -> Iterator[Avatar | Lost]:
-        """Draw all planned renders in one mixed batch; avatars come in the order in which they are ready."""
+    def begin(self, crops: Sequence[NDArray[np.uint8]], plan: Sequence[PlannedRender]) -> list[Render]:
+        """Encode the crops (uint8 [256, 256, 3]) that a plan uses; answers its renders, to be submitted together."""
         sources = self._encode(crops, plan)
         for planned, source in zip(plan, sources, strict=True):
-            self._planned[str(planned.index)] = planned
-            self._renderer.submit(self._render(planned, source))
-        for outcome in self._renderer.run():
-            result = self._judge(outcome)
-            if result is None:
-                self._again.add(outcome.id)
-                planned = self._planned[outcome.id]
-                self._renderer.submit(self._render(planned, sources[planned.index]))
-            else:
-                yield result
+            self._planned[self._id(planned)] = planned
+            self._sources[self._id(planned)] = source
+        return [self._render(planned) for planned in plan]
 
-    def _encode(self, crops: Sequence[Crop], plan: Sequence[PlannedRender]) -> list[NDArray[np.float32]]:
-        """Encode every photo once per variation, and return one source [C, h, w] a render."""
-        wanted = list(dict.fromkeys((planned.photo, planned.variation) for planned in plan))
-        pictures = np.stack([vary(crops[photo].pixels, variation) for photo, variation in wanted])
-        encoded = dict(zip(wanted, self._engines.encode_photos(pictures), strict=True))
-        return [encoded[planned.photo, planned.variation] for planned in plan]
-
-    def _render(self, planned: PlannedRender, source: NDArray[np.float32]) -> Render:
-        recipe = planned.style.recipe(self._engines.pack.family)
-        return Render(
-            id=str(planned.index),
-            source=source,
-            prompt=planned.look.prompt,
-            negative_prompt=planned.style.negative_prompt,
-            steps=self._steps or recipe.steps,
-            guidance=recipe.guidance,
-            seed=self._seed(planned),
-        )
-
-    def _seed(self, planned: PlannedRender) -> int:
-        return planned.seed + SECOND_TRY * (str(planned.index) in self._again)
-
-    def _judge(self, outcome: Outcome) -> Avatar | Lost | None:
-        """Finish and review; None asks for a second try."""
+    def judge(self, outcome: Outcome) -> Avatar | Lost | Render:
+        """Finish and review; a refused avatar becomes a render once more, with another seed."""
         planned = self._planned[outcome.id]
         if outcome.pixels is None:
             return Lost(planned, "failed", outcome.error)
@@ -95,4 +92,34 @@ class Drawing:
             return Lost(planned, "failed", str(error))
         if refusal is None:
             return Avatar(planned, pixels, self._seed(planned))
-        return Lost(planned, "refused", refusal) if outcome.id in self._again else None
+        if outcome.id in self._again:
+            return Lost(planned, "refused", refusal)
+        self._again.add(outcome.id)
+        return self._render(planned)
+
+    def _encode(self, crops: Sequence[NDArray[np.uint8]], plan: Sequence[PlannedRender]) -> list[NDArray[np.float32]]:
+        """Encode every photo once per variation, and return one source [C, h, w] a render."""
+        wanted = list(dict.fromkeys((planned.photo, planned.variation) for planned in plan))
+        pictures = np.stack([vary(crops[photo], variation) for photo, variation in wanted])
+        encoded = dict(zip(wanted, self._engines.encode_photos(pictures), strict=True))
+        return [encoded[planned.photo, planned.variation] for planned in plan]
+
+    def _render(self, planned: PlannedRender) -> Render:
+        recipe = planned.style.recipe(self._engines.pack.family)
+        return Render(
+            id=self._id(planned),
+            source=self._sources[self._id(planned)],
+            prompt=planned.look.prompt,
+            negative_prompt=planned.style.negative_prompt,
+            steps=self._steps or recipe.steps,
+            guidance=recipe.guidance,
+            seed=self._seed(planned),
+            group=self._group,
+            priority=self._priority,
+        )
+
+    def _id(self, planned: PlannedRender) -> str:
+        return f"{self._group}/{planned.index}"
+
+    def _seed(self, planned: PlannedRender) -> int:
+        return planned.seed + SECOND_TRY * (self._id(planned) in self._again)

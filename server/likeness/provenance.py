@@ -7,7 +7,7 @@ from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, PngImagePlugin
 
 # IPTC NewsCodes, Digital Source Type: the value that C2PA and the IPTC photo metadata standard (2025.1) share.
 DIGITAL_SOURCE_TYPE: Final = "http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia"
@@ -19,6 +19,15 @@ _XMP: Final = f"""<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>
 </rdf:RDF></x:xmpmeta>
 <?xpacket end="r"?>""".encode()
 QUALITY: Final = 92
+
+
+def encode_png(pixels: NDArray[np.uint8]) -> bytes:
+    """Encode uint8 HxWx3 RGB as a PNG that carries the mark."""
+    about = PngImagePlugin.PngInfo()
+    about.add_itxt("XML:com.adobe.xmp", _XMP.decode())
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "PNG", pnginfo=about)
+    return buffer.getvalue()
 
 
 def encode_webp(pixels: NDArray[np.uint8]) -> bytes:

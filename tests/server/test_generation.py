@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from likeness.generation import SECOND_TRY, Avatar, Drawing, Lost
+from likeness import generation
+from likeness.generation import SECOND_TRY, Avatar, Lost
 from likeness.packs import BUILTIN_PACKS, DEFAULT_STYLES, choose_styles
 from likeness.photos import Crop, crop_face
 from likeness.plan import PlannedRender, plan_renders
@@ -41,8 +42,7 @@ def plan(packs: Catalogue, count: int) -> list[PlannedRender]:
 
 
 def draw(packs: Catalogue, crop: Crop, count: int = 5, **backend: Any) -> list[Avatar | Lost]:
-    drawing = Drawing(Engines(PACK, FakeBackend(**backend)), packs, steps=1)
-    return list(drawing.run([crop], plan(packs, count)))
+    return list(generation.draw(Engines(PACK, FakeBackend(**backend)), packs, [crop], plan(packs, count), steps=1))
 
 
 def test_thirty_renders_give_thirty_avatars_of_all_styles(monkeypatch: pytest.MonkeyPatch, crop: Crop) -> None:

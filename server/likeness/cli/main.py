@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import argparse
 import sys
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from likeness import __version__
+
+if TYPE_CHECKING:
+    from likeness.settings import Settings
 
 INTERRUPTED = 130
 
@@ -45,7 +50,40 @@ def _parser() -> argparse.ArgumentParser:
         command = commands.add_parser(name, help=about)
         command.add_argument("--json", action="store_true", help="print JSON instead of a table")
         command.set_defaults(run=_run_styles if name == "styles" else _run_packs)
+    _add_server(commands)
     return parser
+
+
+def _add_server(commands: Any) -> None:
+    serve = commands.add_parser("serve", help="serve the API, with one worker beside it")
+    serve.add_argument("--host", metavar="ADDRESS", help="address to listen on (default 127.0.0.1)")
+    serve.add_argument("--port", metavar="N", help="port to listen on (default 8000; 0 picks a free one)")
+    serve.add_argument("--no-worker", action="store_true", help="serve the API alone; workers run elsewhere")
+    serve.set_defaults(run=_run_serve)
+    worker = commands.add_parser("worker", help="draw generations from the queue")
+    worker.set_defaults(run=_run_worker)
+    token = commands.add_parser("token", help="make a token of the platform's, for trying")
+    token.add_argument("subject", metavar="USER", help="who it is for: the token's `sub`")
+    token.add_argument("--tier", choices=("lite", "plus"), default="lite", help="the user's plan (default lite)")
+    token.add_argument("--region", default="", metavar="CODE", help="the user's region")
+    token.add_argument("--hours", type=float, default=1.0, metavar="N", help="how long it is valid (default 1)")
+    token.set_defaults(run=_run_token)
+    purge = commands.add_parser("purge", help="erase what is past its deadline now, or everything of one user")
+    purge.add_argument("--user", metavar="USER", help="erase everything of this user (the token's `sub`)")
+    purge.set_defaults(run=_run_purge)
+    for command in (serve, worker, token, purge):
+        command.add_argument("--data", type=Path, metavar="DIR", help="data folder (default ./likeness-data)")
+        command.add_argument("--config", type=Path, metavar="FILE", help="settings as TOML; see `likeness settings`")
+    receipt = commands.add_parser("receipt", help="check a receipt of deletion").add_subparsers(
+        required=True, metavar="COMMAND"
+    )
+    verify = receipt.add_parser("verify", help="check a receipt's signature and print what it says")
+    verify.add_argument("receipt", type=Path, metavar="FILE", help="the answer of GET /v1/generations/{id}/receipt")
+    verify.add_argument("--keys", type=Path, required=True, metavar="FILE", help="the answer of GET /v1/receipts/keys")
+    verify.set_defaults(run=_run_verify)
+    settings = commands.add_parser("settings", help="list all settings with their defaults")
+    settings.add_argument("--json", action="store_true", help="print JSON instead of a table")
+    settings.set_defaults(run=_run_settings)
 
 
 def _add_render(parser: argparse.ArgumentParser) -> None:
@@ -114,3 +152,51 @@ def _run_packs(arguments: argparse.Namespace) -> int:
     from likeness.cli.listing import list_packs  # noqa: PLC0415
 
     return list_packs(as_json=arguments.json)
+
+
+def _settings(arguments: argparse.Namespace) -> Settings:
+    from likeness.settings import read_settings  # noqa: PLC0415
+
+    given = {name: getattr(arguments, name, None) for name in ("host", "port", "data")}
+    with warnings.catch_warnings(record=True) as unknown:
+        warnings.simplefilter("always")
+        settings = read_settings(given, arguments.config)
+    for warning in unknown:
+        print(warning.message, file=sys.stderr)
+    return settings
+
+
+def _run_serve(arguments: argparse.Namespace) -> int:
+    from likeness.cli.serve import serve  # noqa: PLC0415
+
+    return serve(_settings(arguments), worker=not arguments.no_worker)
+
+
+def _run_worker(arguments: argparse.Namespace) -> int:
+    from likeness.cli.operate import work  # noqa: PLC0415
+
+    return work(_settings(arguments))
+
+
+def _run_token(arguments: argparse.Namespace) -> int:
+    from likeness.cli.operate import make_token  # noqa: PLC0415
+
+    return make_token(_settings(arguments), arguments.subject, arguments.tier, arguments.region, arguments.hours)
+
+
+def _run_purge(arguments: argparse.Namespace) -> int:
+    from likeness.cli.operate import purge  # noqa: PLC0415
+
+    return purge(_settings(arguments), arguments.user)
+
+
+def _run_verify(arguments: argparse.Namespace) -> int:
+    from likeness.cli.operate import verify  # noqa: PLC0415
+
+    return verify(arguments.receipt, arguments.keys)
+
+
+def _run_settings(arguments: argparse.Namespace) -> int:
+    from likeness.cli.operate import show_settings  # noqa: PLC0415
+
+    return show_settings(arguments.json)

@@ -13,7 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from likeness.errors import PhotoFileError
 from likeness.folder import AvatarFolder, Listing, Timings, free_name
-from likeness.generation import Avatar, Drawing, Lost
+from likeness.generation import Avatar, Lost, draw
 from likeness.packs import DEFAULT_STYLES, choose_styles, load_catalogue, open_model_pack
 from likeness.photos import MOST_BYTES, Crop, read_photos
 from likeness.plan import plan_renders
@@ -52,7 +52,7 @@ def render(command: RenderCommand) -> int:
     engines = load_engines(pack, command.backend)
     listing.timings.start_up_s = clock.seconds()
     console = Console(highlight=False)
-    interrupted = _draw(Drawing(engines, catalogue, command.steps).run(crops, plan), folder, clock, console)
+    interrupted = _draw(draw(engines, catalogue, crops, plan, command.steps), folder, clock, console)
     folder.close([crop.pixels for crop in crops], clock.seconds())
     _report(console, folder)
     return INTERRUPTED if interrupted else _exit_code(listing)

@@ -1,0 +1,109 @@
+"""`likeness serve`: the API on one address, and one worker beside it."""
+
+from __future__ import annotations
+
+import fcntl
+import socket
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import uvicorn
+
+from likeness.database import Database
+from likeness.errors import SettingsError
+from likeness.http import create_app
+from likeness.logs import configure_logs
+from likeness.safe import data_folder
+from likeness.settings import Settings
+from likeness.worker import jobs
+from likeness.worker.supervisor import Supervisor
+
+# What open requests may take when the server stops; event streams are ended at once.
+STOP_S = 10
+
+
+def serve(settings: Settings, worker: bool) -> int:
+    """Serve until SIGTERM or Ctrl-C; returns 0 after a graceful end."""
+    configure_logs(settings.log_level)
+    with _alone(settings), _socket(settings) as listening:
+        migrate(settings)
+        app = create_app(settings)
+        supervisor = Supervisor(settings) if worker else None
+        if supervisor:
+            supervisor.start()
+        try:
+            _Server(app, settings).run([listening])
+        finally:
+            if supervisor:
+                supervisor.stop()
+    return 0
+
+
+def migrate(settings: Settings) -> None:
+    """Bring our tables and the queue's to this version's form."""
+    data_folder(settings)
+    database = Database(settings.database_url)
+    database.migrate()
+    database.close()
+    jobs.migrate(settings)
+
+
+class _Server(uvicorn.Server):
+    """Ends the event streams when it is told to stop: they would never end by themselves."""
+
+    def __init__(self, app: Any, settings: Settings) -> None:
+        super().__init__(
+            uvicorn.Config(
+                app,
+                log_config=None,
+                access_log=False,
+                timeout_graceful_shutdown=STOP_S,
+                server_header=False,
+                h11_max_incomplete_event_size=64 * 1024,
+            )
+        )
+        self._hub = app.service.hub
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """SIGTERM or Ctrl-C."""
+        self._hub.end_streams()
+        super().handle_exit(sig, frame)
+
+
+@contextmanager
+def _socket(settings: Settings) -> Iterator[socket.socket]:
+    """Listen before anything else is done, so that a taken port is said at once; says where when it is free."""
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    listening = socket.socket(family, socket.SOCK_STREAM)
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listening.bind((settings.host.strip("[]"), settings.port))
+    except OSError as error:
+        listening.close()
+        where = f"{settings.host}:{settings.port}"
+        raise SettingsError(f"Cannot listen on {where}: {error.strerror}. Choose another --host or --port.") from error
+    host = f"[{settings.host}]" if ":" in settings.host else settings.host
+    print(f"Likeness listens on http://{host}:{listening.getsockname()[1]}", file=sys.stdout, flush=True)
+    with listening:
+        yield listening
+
+
+@contextmanager
+def _alone(settings: Settings) -> Iterator[None]:
+    """With SQLite, one server a data folder; the kernel frees the lock with its holder."""
+    if not settings.database_url.startswith("sqlite"):
+        yield
+        return
+    path: Path = data_folder(settings) / "server.lock"
+    with path.open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise SettingsError(
+                f"Another server uses the data folder {settings.data}. Stop it, or choose another --data."
+            ) from error
+        yield

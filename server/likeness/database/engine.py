@@ -1,0 +1,104 @@
+"""Transactions on SQLite or PostgreSQL. Everything that reads or writes rows is a plain function
+`(connection, ...)`, run by `read` or `write`; the server calls these from threads, workers directly.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Concatenate, Final, ParamSpec, TypeVar
+
+import sqlalchemy as sa
+from sqlalchemy import event
+
+P = ParamSpec("P")
+T = TypeVar("T")
+MIGRATIONS: Final = Path(__file__).parent / "migrations"
+# Attempts at emptying SQLite's write-ahead log, while readers still look at older states of it.
+CHECKPOINTS: Final = 100
+POOL: Final = 8
+
+
+class Database:
+    """One pool of connections; safe for threads."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self.is_sqlite = url.startswith("sqlite")
+        self._engine = (
+            _sqlite_engine(url) if self.is_sqlite else sa.create_engine(url, pool_size=POOL, pool_pre_ping=True)
+        )
+
+    def read(self, query: Callable[Concatenate[sa.Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Run a query that only reads, in one snapshot."""
+        with self._engine.connect().execution_options(only_reads=True) as connection, connection.begin():
+            return query(connection, *args, **kwargs)
+
+    def write(self, query: Callable[Concatenate[sa.Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Run a query in a transaction that is durable when this returns, and undone when the query raises."""
+        with self._engine.begin() as connection:
+            return query(connection, *args, **kwargs)
+
+    def forget_deleted(self) -> bool:
+        """Empty SQLite's write-ahead log, where deleted keys would otherwise stay readable; returns whether it is empty.
+
+        `secure_delete` alone overwrites them in the database file only.
+        """
+        if not self.is_sqlite:
+            return True
+        for _ in range(CHECKPOINTS):
+            with self._engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+                busy = connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)").one()[0]
+            if not busy:
+                return True
+            time.sleep(0.02)
+        return False
+
+    def migrate(self) -> None:
+        """Bring the tables to this version's form."""
+        from alembic import command  # noqa: PLC0415 - only a start needs it
+        from alembic.config import Config  # noqa: PLC0415
+
+        config = Config()
+        config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
+        with self._engine.begin() as connection:
+            config.attributes["connection"] = connection
+            command.upgrade(config, "head")
+
+    def close(self) -> None:
+        """Give all connections back."""
+        self._engine.dispose()
+
+
+def clock(connection: sa.Connection) -> float:
+    """Seconds since 1970 by the database's clock, the one that all machines share."""
+    if connection.dialect.name == "sqlite":
+        return float(connection.exec_driver_sql("SELECT (julianday('now') - 2440587.5) * 86400.0").scalar_one())
+    return float(connection.exec_driver_sql("SELECT extract(epoch FROM clock_timestamp())").scalar_one())
+
+
+def _sqlite_engine(url: str) -> sa.Engine:
+    engine = sa.create_engine(url, pool_size=POOL, connect_args={"timeout": 30})
+
+    @event.listens_for(engine, "connect")
+    def configure(connection: Any, _record: object) -> None:
+        connection.isolation_level = None  # transactions begin below, not where the driver thinks best
+        for pragma in (
+            "journal_mode=WAL",
+            "synchronous=FULL",
+            "secure_delete=ON",
+            "foreign_keys=ON",
+            "busy_timeout=30000",
+        ):
+            connection.execute(f"PRAGMA {pragma}")
+
+    @event.listens_for(engine, "begin")
+    def begin(connection: sa.Connection) -> None:
+        if connection.get_execution_options().get("isolation_level") == "AUTOCOMMIT":
+            return
+        # A transaction that reads first and writes later would fail when another one wrote in between.
+        reads = connection.get_execution_options().get("only_reads")
+        connection.exec_driver_sql("BEGIN" if reads else "BEGIN IMMEDIATE")
+
+    return engine

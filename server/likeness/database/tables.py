@@ -1,0 +1,203 @@
+"""All tables. Times are seconds since 1970 by the database's clock; `owner` is `User.owner`, never a name."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+from sqlalchemy import Column, Double, Index, Integer, LargeBinary, String, Table, Text
+
+metadata = sa.MetaData()
+
+
+def _id(name: str = "id") -> Column[str]:
+    return Column(name, String(64), primary_key=True)
+
+
+def _text(name: str, length: int = 64) -> Column[str]:
+    return Column(name, String(length), nullable=False)
+
+
+def _time(name: str) -> Column[float]:
+    return Column(name, Double, nullable=False)
+
+
+def _number(name: str, default: int = 0) -> Column[int]:
+    return Column(name, Integer, nullable=False, default=default)
+
+
+generations = Table(
+    "generations",
+    metadata,
+    _id(),
+    _text("owner"),
+    _text("tier", 16),
+    _text("state", 16),  # queued rendering done failed cancelled expired
+    Column("reason", String(64)),
+    Column("seed", sa.BigInteger, nullable=False),
+    Column("styles", Text, nullable=False),  # JSON list of names
+    _text("consent", 16),
+    _time("created_at"),  # also when consent was given
+    Column("started_at", Double),
+    Column("first_avatar_at", Double),
+    Column("ended_at", Double),
+    _time("photos_until"),
+    Column("photos_deleted_at", Double),
+    _time("avatars_until"),
+    Column("avatars_deleted_at", Double),
+    Column("worker", String(64)),
+    _number("fence"),  # rises with every claim: a worker that lost its claim can write nothing
+    _number("attempts"),
+    _number("events"),
+    _text("quota_day", 10),
+    _number("quota_slot"),
+    Index("generations_of_owner", "owner", "created_at"),
+    Index("generations_by_state", "state"),
+)
+
+photos = Table(
+    "photos",
+    metadata,
+    Column("generation", String(64), primary_key=True),
+    Column("index", Integer, primary_key=True),
+    _text("object", 200),
+    _text("digest"),  # sha256 of the ciphertext
+    Column("quality", Double, nullable=False),
+)
+
+avatars = Table(
+    "avatars",
+    metadata,
+    Column("generation", String(64), primary_key=True),
+    Column("index", Integer, primary_key=True),
+    _text("style"),
+    _text("look"),
+    _text("state", 16),  # pending ready saved discarded refused failed expired
+    Column("object", String(200)),
+    Column("digest", String(64)),
+    Column("saved_as", String(64)),
+)
+
+keys = Table(
+    "keys",
+    metadata,
+    Column("subject", String(64), primary_key=True),  # a generation, or an owner
+    Column("purpose", String(16), primary_key=True),  # photo avatar gallery
+    _text("epoch", 32),
+    Column("wrapped", LargeBinary, nullable=False),
+)
+
+events = Table(
+    "events",
+    metadata,
+    Column("id", sa.BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=True),
+    _text("generation"),
+    Column("number", Integer, nullable=False),
+    _text("kind", 32),
+    Column("data", Text, nullable=False),
+    Index("events_of_generation", "generation", "number", unique=True),
+    sqlite_autoincrement=True,
+)
+
+gallery = Table(
+    "gallery",
+    metadata,
+    _id(),
+    _text("owner"),
+    _text("generation"),
+    Column("index", Integer, nullable=False),
+    _text("style"),
+    _text("look"),
+    _text("object", 200),
+    _text("digest"),
+    _time("saved_at"),
+    Index("gallery_of_owner", "owner", "saved_at"),
+)
+
+pictures = Table("pictures", metadata, _id("owner"), _text("avatar"), _text("token"), _time("set_at"))
+
+Index("pictures_by_token", pictures.c.token, unique=True)
+
+stories = Table(
+    "stories",
+    metadata,
+    _id(),
+    _text("owner"),
+    _text("avatar"),
+    _text("caption", 500),
+    _text("token"),
+    _time("posted_at"),
+    _time("until"),
+    Index("stories_of_owner", "owner", "posted_at"),
+    Index("stories_by_token", "token", unique=True),
+)
+
+quota = Table(
+    "quota",
+    metadata,
+    Column("owner", String(64), primary_key=True),
+    Column("day", String(10), primary_key=True),
+    Column("slot", Integer, primary_key=True),
+    _text("state", 16),  # reserved used
+    Column("generation", String(64)),
+    _time("until"),
+)
+
+refunds = Table("refunds", metadata, _id("owner"), Column("day", String(10), primary_key=True))
+
+refusals = Table(
+    "refusals",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    _text("owner"),
+    _time("at"),
+    Index("refusals_of_owner", "owner", "at"),
+)
+
+idempotency = Table(
+    "idempotency",
+    metadata,
+    Column("owner", String(64), primary_key=True),
+    Column("key", String(64), primary_key=True),  # keyed digest of the header
+    Column("digest", LargeBinary),  # of fields and photos; none while in progress
+    Column("generation", String(64)),
+    _time("until"),
+)
+
+trends = Table(
+    "trends",
+    metadata,
+    Column("style", String(64), primary_key=True),
+    Column("kind", String(16), primary_key=True),  # chosen saved published
+    Column("day", String(10), primary_key=True),
+    _number("count"),
+)
+
+deadlines = Table(
+    "deadlines",
+    metadata,
+    Column("kind", String(16), primary_key=True),  # upload photos avatars story tombstone
+    Column("subject", String(64), primary_key=True),
+    _time("due_at"),
+    Column("done_at", Double),
+    Index("deadlines_due", "done_at", "due_at"),
+)
+
+receipts = Table(
+    "receipts",
+    metadata,
+    _id("generation"),
+    _text("owner"),
+    Column("deletions", Text, nullable=False),  # JSON list, as in the receipt
+    Column("jws", Text, nullable=False),
+)
+
+workers = Table(
+    "workers",
+    metadata,
+    _id(),
+    _text("place"),  # the data folder's id: whoever holds that folder's lock outlives every worker of it
+    _time("started_at"),
+    _time("beat_at"),
+    Column("ended_at", Double),  # by itself or declared dead: never undone
+    Column("released", Integer, nullable=False, default=0),  # whether its generations were handed on
+    Column("stats", Text, nullable=False, default="{}"),
+)

@@ -1,0 +1,82 @@
+"""The application: settings in, ASGI out. Nothing is read or opened before it starts."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from litestar import Litestar, Request, Response
+from litestar.di import Provide
+from litestar.types import ASGIApp
+
+from likeness.http.metrics import Metrics
+from likeness.http.middleware.authentication import Authentication
+from likeness.http.middleware.idempotency import Idempotency
+from likeness.http.middleware.observe import Observe
+from likeness.http.middleware.quota import Quota
+from likeness.http.middleware.retention import Retention
+from likeness.http.openapi import openapi_config
+from likeness.http.problems import answer_problem, problem_of
+from likeness.http.routes import ROUTES
+from likeness.http.service import Service
+from likeness.http.tokens import Tokens
+from likeness.safe import open_safe
+from likeness.settings import Settings
+
+
+def create_app(settings: Settings) -> Application:
+    """The service over the data that the settings name; its database must have been migrated."""
+    return Application(settings)
+
+
+class Application:
+    """An ASGI application: Litestar, observed from outside, so that what its router refuses is seen too."""
+
+    def __init__(self, settings: Settings) -> None:
+        safe = open_safe(settings)
+        self.service = Service(settings, safe)
+        self._metrics = Metrics(safe.database)
+        self._tokens = Tokens(settings, self.service.secret)
+        self.litestar = self._litestar(settings)
+        self._asgi: ASGIApp = Observe(self.litestar, self._metrics)
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """One connection, or the lifespan."""
+        await self._asgi(scope, receive, send)
+
+    def _litestar(self, settings: Settings) -> Litestar:
+        service = self.service
+
+        @asynccontextmanager
+        async def lifespan(_app: Litestar) -> AsyncIterator[None]:
+            await service.start()
+            try:
+                yield
+            finally:
+                await service.close()
+
+        return Litestar(
+            ROUTES,
+            # In the order in which a request meets them; the last two are for uploads alone.
+            middleware=[
+                Authentication(settings, self._tokens),
+                Retention(service),
+                Idempotency(service),
+                Quota(service),
+            ],
+            dependencies={
+                "service": Provide(lambda: service, sync_to_thread=False),
+                "tokens": Provide(lambda: self._tokens, sync_to_thread=False),
+                "metrics": Provide(lambda: self._metrics, sync_to_thread=False),
+            },
+            exception_handlers={Exception: self._answer},
+            openapi_config=openapi_config(),
+            lifespan=[lifespan],
+            logging_config=None,
+        )
+
+    def _answer(self, request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
+        problem, _ = problem_of(error)
+        self._metrics.refusal(problem.code)
+        return answer_problem(request, error)

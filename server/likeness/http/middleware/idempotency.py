@@ -1,0 +1,59 @@
+"""`Idempotency-Key`: the same request sent twice makes one generation, and the second gets the first one's answer."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+
+from litestar import Request
+from litestar.enums import ScopeType
+from litestar.middleware import ASGIMiddleware
+from litestar.types import ASGIApp, Receive, Scope, Send
+
+from likeness.http.middleware.answer import answered, is_no_upload
+from likeness.http.service import Service
+from likeness.http.upload import ACCEPTED, accepted_response, digest_only
+from likeness.records import idempotency
+from likeness.refusals import InputError, KeyReusedError
+
+
+class Idempotency(ASGIMiddleware):
+    """Claims the key before the body is read; the claim is settled in the transaction that accepts the upload."""
+
+    scopes = (ScopeType.HTTP,)
+    should_bypass_for_scope = staticmethod(is_no_upload)
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+
+    async def handle(self, scope: Scope, receive: Receive, send: Send, next_app: ASGIApp) -> None:
+        """Without a key, pass on; with a known one, compare and answer; with a new one, claim it."""
+        request = Request[object, object, object](scope, receive=receive, send=send)
+        key = self._key(request)
+        if key is None:
+            await next_app(scope, receive, send)
+            return
+        owner = scope["user"].owner
+        known = await self._service.write(idempotency.claim, owner, key, self._service.settings.upload_most_s)
+        if known is not None:
+            if not known.same(await digest_only(self._service, request)):
+                raise KeyReusedError
+            response = await accepted_response(self._service, known.generation, owner)
+            await response.to_asgi_response(app=None, request=request)(scope, receive, send)
+            return
+        scope["state"]["idempotency_key"] = key
+        status = 0
+        try:
+            status = await answered(next_app, scope, receive, send)
+        finally:
+            if status != ACCEPTED:
+                await self._service.write(idempotency.release, owner, key)
+
+    def _key(self, request: Request[object, object, object]) -> str | None:
+        """The header's keyed digest: what clients put there may be personal."""
+        given = request.headers.get("idempotency-key")
+        if given is None:
+            return None
+        if not 0 < len(given) <= 255 or not given.isprintable():
+            raise InputError("The Idempotency-Key must have 1 to 255 printable characters. Use a UUID.")
+        return hmac.new(self._service.secret, given.encode(), hashlib.sha256).hexdigest()

@@ -1,0 +1,94 @@
+"""The OpenAPI document: what Litestar reads off the handlers, and the multipart body, which it cannot."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from litestar.openapi import OpenAPIConfig
+from litestar.openapi.plugins import JsonRenderPlugin, YamlRenderPlugin
+from litestar.openapi.spec import (
+    Components,
+    Encoding,
+    OpenAPIMediaType,
+    OpenAPIType,
+    Operation,
+    RequestBody,
+    Schema,
+    SecurityScheme,
+)
+
+from likeness import __version__
+from likeness.photos import FEWEST, MOST
+from likeness.policy import VERSION
+
+
+def openapi_config() -> OpenAPIConfig:
+    """The document at /schema, as JSON and YAML; Litestar's HTML pages load scripts from elsewhere."""
+    bearer = SecurityScheme(type="http", scheme="bearer", bearer_format="JWT", description="The platform's token.")
+    cookie = SecurityScheme(type="apiKey", name="likeness_session", security_scheme_in="cookie")
+    return OpenAPIConfig(
+        title="Likeness",
+        version=__version__,
+        description="Avatars in many styles from a few photos of a person. Errors are problem details (RFC 9457).",
+        path="/schema",
+        render_plugins=[JsonRenderPlugin(path="/openapi.json"), YamlRenderPlugin(path="/openapi.yaml")],
+        components=Components(security_schemes={"bearer": bearer, "session": cookie}),
+        security=[{"bearer": []}, {"session": []}, {}],
+        use_handler_docstrings=True,
+    )
+
+
+@dataclass
+class UploadOperation(Operation):
+    """`POST /v1/generations`: its body is read as a stream, so its form is declared by hand."""
+
+    def __post_init__(self) -> None:
+        self.request_body = RequestBody(
+            required=True,
+            content={
+                "multipart/form-data": OpenAPIMediaType(
+                    schema=upload_schema(),
+                    encoding={"photos": Encoding(content_type="image/jpeg, image/png, image/webp, image/avif")},
+                )
+            },
+        )
+
+
+@dataclass
+class StreamOperation(Operation):
+    """`GET .../events`: the answer is a stream of events, whose format OpenAPI cannot say."""
+
+    def __post_init__(self) -> None:
+        answer: Any = (self.responses or {}).get("200")
+        if answer is not None:
+            answer.content = {"text/event-stream": OpenAPIMediaType(schema=Schema(type=OpenAPIType.STRING))}
+
+
+def upload_schema() -> Schema:
+    """The form of an upload."""
+    text = OpenAPIType.STRING
+    return Schema(
+        type=OpenAPIType.OBJECT,
+        required=["photos", "consent"],
+        properties={
+            "photos": Schema(
+                type=OpenAPIType.ARRAY,
+                min_items=FEWEST,
+                max_items=MOST,
+                items=Schema(type=text, format="binary"),  # type: ignore[arg-type]
+                description="JPEG, PNG, WebP or AVIF files of at most 15 MB, with one face each.",
+            ),
+            "styles": Schema(
+                type=OpenAPIType.ARRAY,
+                items=Schema(type=text),
+                description="Names of GET /v1/styles; default: the five built-in ones.",
+            ),
+            "consent": Schema(
+                type=text, description="The version of GET /v1/policy that the user agreed to.", examples=[VERSION]
+            ),
+            "seed": Schema(
+                type=OpenAPIType.INTEGER, minimum=0, maximum=2**32 - 1, description="Makes a generation repeatable."
+            ),
+        },
+    )

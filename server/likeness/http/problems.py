@@ -1,0 +1,104 @@
+"""Every error as problem details (RFC 9457), with a stable `code`; nothing of a traceback."""
+
+from __future__ import annotations
+
+import http
+import logging
+from typing import Annotated, Any, Final
+
+import msgspec
+from litestar import Request, Response
+from litestar.exceptions import HTTPException
+from litestar.openapi.datastructures import ResponseSpec
+from msgspec import Meta
+
+from likeness.errors import BadPhoto, LikenessError, PhotosRefusedError
+from likeness.logs import request_id
+from likeness.refusals import ServiceError
+
+MEDIA_TYPE: Final = "application/problem+json"
+logger = logging.getLogger(__name__)
+# Codes of what Litestar itself refuses.
+_CODES: Final = {
+    400: "bad_request",
+    404: "not_found",
+    405: "method_not_allowed",
+    413: "too_large",
+    415: "unsupported_media_type",
+}
+_REMEDIES: Final = {
+    404: "There is nothing at this address. GET /schema lists all of them.",
+    405: "This address does not take this method. GET /schema lists what it takes.",
+    413: "The body is too large. Send less.",
+}
+
+
+class Problem(msgspec.Struct, omit_defaults=True):
+    """RFC 9457 problem details."""
+
+    type: Annotated[str, Meta(description="A URN made of the code.", examples=["urn:likeness:problem:not_found"])]
+    title: Annotated[str, Meta(description="The status in words.")]
+    status: int
+    detail: Annotated[str, Meta(description="What happened, to which input, and what to do.")]
+    code: Annotated[
+        str, Meta(description="Stable: programs decide by this.", examples=["quota_exceeded", "photo_refused"])
+    ]
+    request_id: str = ""
+    photos: Annotated[list[BadPhoto], Meta(description="Every refused photo, with its own code.")] = []
+    upgrade_url: str = ""
+
+
+def refusals(*statuses: int) -> dict[int, ResponseSpec]:
+    """OpenAPI responses for these statuses, and for those that every route has."""
+    return {
+        status: ResponseSpec(
+            data_container=Problem,
+            generate_examples=False,
+            media_type=MEDIA_TYPE,  # type: ignore[arg-type] # any string is taken
+            description=http.HTTPStatus(status).phrase,
+        )
+        for status in (400, 401, 403, *statuses)
+    }
+
+
+def problem_of(error: Exception) -> tuple[Problem, dict[str, str]]:
+    """The problem and the response headers of any exception."""
+    headers: dict[str, str] = {}
+    extra: dict[str, Any] = {}
+    if isinstance(error, PhotosRefusedError):
+        extra = {"photos": list(error.photos)}
+    if isinstance(error, ServiceError):
+        headers, extra = error.headers, error.extra
+    if isinstance(error, LikenessError) and error.status < 500:
+        return _problem(error.status, error.code, str(error), extra), headers
+    if isinstance(error, ServiceError):
+        return _problem(error.status, error.code, str(error), extra), headers
+    if isinstance(error, HTTPException) and error.status_code < 500:
+        detail = _REMEDIES.get(error.status_code) or _said(error)
+        code = _CODES.get(error.status_code, "bad_request")
+        return _problem(error.status_code, code, detail, {}), dict(error.headers or {})
+    logger.error("A request failed.", exc_info=error)
+    detail = "Something failed on our side. Try again; if it lasts, tell the operator the request_id."
+    return _problem(500, "internal_error", detail, {}), {}
+
+
+def answer_problem(_request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
+    """Litestar's exception handler for everything."""
+    problem, headers = problem_of(error)
+    return Response(msgspec.json.encode(problem), status_code=problem.status, media_type=MEDIA_TYPE, headers=headers)
+
+
+def _said(error: HTTPException) -> str:
+    """Litestar's words for a wrong query, path or body, with the field's own."""
+    fields = [f"{each.get('key', 'body')}: {each.get('message', 'is wrong')}" for each in _details(error)]
+    return f"{error.detail}. {'; '.join(fields)}" if fields else error.detail
+
+
+def _details(error: HTTPException) -> list[dict[str, Any]]:
+    extra = error.extra
+    return [each for each in extra if isinstance(each, dict)] if isinstance(extra, list) else []
+
+
+def _problem(status: int, code: str, detail: str, extra: dict[str, Any]) -> Problem:
+    title = http.HTTPStatus(status).phrase
+    return Problem(f"urn:likeness:problem:{code}", title, status, detail, code, request_id.get(), **extra)

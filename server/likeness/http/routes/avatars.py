@@ -1,0 +1,124 @@
+"""A generation's avatars: their images, saving and discarding them."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Sequence
+from typing import Any
+
+from litestar import Request, Response, get, post
+
+from likeness.http.images import SizeQuery, choose_format, image_responses, make_variant
+from likeness.http.problems import refusals
+from likeness.http.service import Service
+from likeness.http.views import Choice, Discarded, Items, SavedItem
+from likeness.records import gallery, generations
+from likeness.records.gallery import Saved
+from likeness.records.generations import AvatarRow, Generation
+from likeness.refusals import ConflictError, GoneError, NotFoundError
+from likeness.retention import erase_discarded
+from likeness.safe import Place
+from likeness.users import User
+
+
+@get(
+    "/v1/generations/{generation:str}/avatars/{index:int}",
+    operation_id="getAvatar",
+    tags=["avatars"],
+    opt={"avatars": True},
+    responses={**image_responses(), **refusals(404, 406, 409, 410)},
+)
+async def get_avatar(
+    request: Request[User, Any, Any], service: Service, index: int, size: SizeQuery = "full"
+) -> Response[bytes]:
+    """An avatar's image, WebP or PNG by `Accept`."""
+    media_type = choose_format(request.headers.get("accept"))
+    found: Generation = request.scope["state"]["generation"]
+    row = await service.read(generations.avatar_of, found, index)
+    stored = await service.run(_open, service, found.id, row)
+    picture = await service.run(make_variant, stored, size, media_type)
+    return Response(picture.data, media_type=picture.media_type)
+
+
+@post(
+    "/v1/generations/{generation:str}/save",
+    operation_id="saveAvatars",
+    tags=["avatars"],
+    status_code=200,
+    opt={"avatars": True},
+    responses=refusals(404, 409, 410),
+)
+async def save_avatars(request: Request[User, Any, Any], service: Service, data: Choice) -> Items[SavedItem]:
+    """Keep avatars in the gallery, under the user's own key; saving one twice answers the same gallery id."""
+    found: Generation = request.scope["state"]["generation"]
+    rows = await _chosen(service, found, data)
+    entries = await service.run(_copy, service, found, [row for row in rows if row.state == "ready"])
+    saved = await service.write(gallery.save, entries)
+    await service.run(_delete_unused, service, entries, saved)
+    known = {row.index: row.saved_as for row in await service.read(generations.avatars_of, found)}
+    return Items([SavedItem(row.index, known[row.index] or "") for row in rows if known[row.index]])
+
+
+@post(
+    "/v1/generations/{generation:str}/discard",
+    operation_id="discardAvatars",
+    tags=["avatars"],
+    status_code=200,
+    opt={"avatars": True},
+    responses=refusals(404, 409, 410),
+)
+async def discard_avatars(request: Request[User, Any, Any], service: Service, data: Choice) -> Discarded:
+    """Delete avatars now; saved ones stay in the gallery. `all` means all that are not saved."""
+    found: Generation = request.scope["state"]["generation"]
+    rows = await _chosen(service, found, data, discarding=True)
+    gone = await service.write(generations.discard, found, [row.index for row in rows])
+    await service.run(erase_discarded, service.safe, found.id, found.owner, gone)
+    return Discarded([row.index for row in gone])
+
+
+async def _chosen(service: Service, found: Generation, choice: Choice, discarding: bool = False) -> list[AvatarRow]:
+    """The avatars that are meant; raises NotFoundError, GoneError or ConflictError for the first that cannot be."""
+    rows = {row.index: row for row in await service.read(generations.avatars_of, found)}
+    if choice.avatars == "all":
+        wanted = ("ready",) if discarding else ("ready", "saved")
+        return [row for row in rows.values() if row.state in wanted]
+    chosen = []
+    for index in dict.fromkeys(choice.avatars):
+        row = rows.get(int(index))
+        if row is None:
+            raise NotFoundError("avatar")
+        if row.state in ("discarded", "expired") and not discarding:
+            raise GoneError("avatar")
+        if row.state not in ("ready", "saved", "discarded", "expired"):
+            raise ConflictError(f"Avatar {index} is {row.state}. Choose among those that are ready.")
+        chosen.append(row)
+    return chosen
+
+
+def _open(service: Service, generation: str, row: AvatarRow) -> bytes:
+    key = service.safe.key(generation, "avatar")
+    try:
+        return service.safe.get(Place(generation, row.index, "avatar"), key, row.object)
+    except FileNotFoundError as error:
+        raise GoneError("avatar") from error
+
+
+def _copy(service: Service, found: Generation, rows: Sequence[AvatarRow]) -> list[Saved]:
+    """Encrypt anew under the owner's key, in objects of the gallery; not in the database yet."""
+    key = service.safe.gallery_key(found.owner) if rows else b""
+    entries = []
+    for row in rows:
+        avatar = secrets.token_hex(12)
+        name, digest = service.safe.put(Place(avatar, 0, "gallery"), key, _open(service, found.id, row))
+        entries.append(Saved(avatar, found.owner, found.id, row.index, row.style, row.look, name, digest, 0.0))
+    return entries
+
+
+def _delete_unused(service: Service, entries: Sequence[Saved], saved: dict[int, str]) -> None:
+    """Copies of avatars that another request saved at the same moment."""
+    for each in entries:
+        if saved.get(each.index) != each.id:
+            service.safe.objects.delete(each.object)
+
+
+ROUTES = (get_avatar, save_avatars, discard_avatars)

@@ -1,0 +1,64 @@
+"""Health and metrics, for whoever runs the server."""
+
+from __future__ import annotations
+
+from litestar import Response, get
+from litestar.openapi.datastructures import ResponseSpec
+
+from likeness.errors import LikenessError
+from likeness.http.metrics import Metrics
+from likeness.http.service import Service
+from likeness.http.views import Health
+from likeness.records import workers
+
+
+@get("/health/live", operation_id="isLive", tags=["operations"], opt={"public": True}, security=[{}])
+async def is_live() -> dict[str, bool]:
+    """Whether the process answers."""
+    return {"live": True}
+
+
+@get(
+    "/health/ready",
+    operation_id="isReady",
+    tags=["operations"],
+    opt={"public": True},
+    security=[{}],
+    responses={503: ResponseSpec(data_container=Health, generate_examples=False, description="Not ready.")},
+)
+async def is_ready(service: Service) -> Response[Health]:
+    """Whether an upload would be accepted and drawn: the database and the store answer, and a worker is alive."""
+    problems = await service.run(_problems, service)
+    style_problems = [f"{each.pack}: {each.sentence}" for each in service.catalogue.problems]
+    health = Health(not problems, problems, style_problems)
+    return Response(health, status_code=200 if health.ready else 503)
+
+
+@get(
+    "/metrics",
+    operation_id="getMetrics",
+    tags=["operations"],
+    opt={"public": True},
+    security=[{}],
+    media_type="text/plain; version=0.0.4",
+)
+async def get_metrics(service: Service, metrics: Metrics) -> Response[bytes]:
+    """Prometheus metrics; nothing in them is about a user."""
+    return Response(await service.run(metrics.text), media_type="text/plain; version=0.0.4; charset=utf-8")
+
+
+def _problems(service: Service) -> list[str]:
+    found = []
+    try:
+        if not service.safe.database.read(workers.stats_of_living):
+            found.append("No worker is alive. See its log.")
+    except Exception:
+        found.append("The database does not answer.")
+    try:
+        service.safe.objects.check()
+    except LikenessError as error:
+        found.append(str(error))
+    return found
+
+
+ROUTES = (is_live, is_ready, get_metrics)

@@ -1,0 +1,107 @@
+"""What users show: the profile picture, stories, and the public links to both."""
+
+from __future__ import annotations
+
+import secrets
+from typing import Any
+
+from litestar import Request, Response, delete, get, post, put
+
+from likeness.http.images import SizeQuery, choose_format, image_responses, make_variant
+from likeness.http.problems import refusals
+from likeness.http.routes.common import PAGE, Cursor, Limit
+from likeness.http.routes.gallery import open_saved
+from likeness.http.service import Service
+from likeness.http.views import (
+    AvatarChoice,
+    Items,
+    NewStory,
+    PictureView,
+    StoryView,
+    view_picture,
+    view_story,
+)
+from likeness.records import gallery
+from likeness.refusals import NotFoundError
+from likeness.users import User
+
+
+@put("/v1/profile/picture", operation_id="setPicture", tags=["published"], responses=refusals(404))
+async def set_picture(request: Request[User, Any, Any], service: Service, data: AvatarChoice) -> PictureView:
+    """Make a saved avatar the profile picture; its public URL stays the same when the picture changes."""
+    saved = await service.read(gallery.get, data.avatar, request.user.owner)
+    picture = await service.write(gallery.set_picture, saved, secrets.token_urlsafe(24))
+    return view_picture(picture, public_url(request, service))
+
+
+@get("/v1/profile/picture", operation_id="getPicture", tags=["published"], responses=refusals(404))
+async def get_picture(request: Request[User, Any, Any], service: Service) -> PictureView:
+    """The current profile picture."""
+    picture = await service.read(gallery.get_picture, request.user.owner)
+    if picture is None:
+        raise NotFoundError("profile picture")
+    return view_picture(picture, public_url(request, service))
+
+
+@delete("/v1/profile/picture", operation_id="deletePicture", tags=["published"], responses=refusals(404))
+async def delete_picture(request: Request[User, Any, Any], service: Service) -> None:
+    """Take the profile picture back; its public URL ends, the avatar stays saved."""
+    if not await service.write(gallery.delete_picture, request.user.owner):
+        raise NotFoundError("profile picture")
+
+
+@post("/v1/stories", operation_id="postStory", tags=["published"], responses=refusals(404))
+async def post_story(request: Request[User, Any, Any], service: Service, data: NewStory) -> StoryView:
+    """Post a saved avatar as a story; its public URL ends after 24 hours."""
+    saved = await service.read(gallery.get, data.avatar, request.user.owner)
+    token, story = secrets.token_urlsafe(24), secrets.token_hex(12)
+    lives_s = service.settings.story_s
+    posted = await service.write(gallery.post_story, saved, story, token, data.caption, lives_s)
+    return view_story(posted, public_url(request, service))
+
+
+@get("/v1/stories", operation_id="listStories", tags=["published"], responses=refusals())
+async def list_stories(
+    request: Request[User, Any, Any], service: Service, cursor: Cursor = None, limit: Limit = PAGE
+) -> Items[StoryView]:
+    """The user's stories that can still be seen, the newest first."""
+    found, following = await service.read(gallery.stories, request.user.owner, cursor, limit)
+    return Items([view_story(each, public_url(request, service)) for each in found], following)
+
+
+@delete("/v1/stories/{story:str}", operation_id="deleteStory", tags=["published"], responses=refusals(404))
+async def delete_story(request: Request[User, Any, Any], service: Service, story: str) -> None:
+    """Take a story back."""
+    found = await service.read(gallery.get_story, story, request.user.owner)
+    await service.write(gallery.delete_story, found.id)
+
+
+@get(
+    "/p/{token:str}",
+    operation_id="getPublished",
+    tags=["published"],
+    opt={"public": True},
+    security=[{}],
+    responses={**image_responses(), **refusals(404, 406, 410)},
+)
+async def get_published(
+    request: Request[Any, Any, Any], service: Service, token: str, size: SizeQuery = "full"
+) -> Response[bytes]:
+    """The published image, for everybody; 304 by `If-None-Match`. Revoked with the avatar."""
+    media_type = choose_format(request.headers.get("accept"))
+    published = await service.read(gallery.published, token)
+    stored = await service.run(open_saved, service, published.saved)
+    picture = await service.run(make_variant, stored, size, media_type)
+    # Caches must ask every time: a revoked link has to end at once.
+    headers = {"ETag": picture.tag, "Cache-Control": "public, no-cache", "Vary": "Accept"}
+    if picture.tag in request.headers.get("if-none-match", ""):
+        return Response(b"", status_code=304, headers=headers)
+    return Response(picture.data, media_type=picture.media_type, headers=headers)
+
+
+def public_url(request: Request[Any, Any, Any], service: Service) -> str:
+    """Where users reach the server: the setting, or else the address that this request came to."""
+    return (service.settings.public_url or str(request.base_url)).rstrip("/")
+
+
+ROUTES = (set_picture, get_picture, delete_picture, post_story, list_stories, delete_story, get_published)

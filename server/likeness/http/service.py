@@ -1,0 +1,72 @@
+"""What the routes work with: opened when the server starts, closed when it ends."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Concatenate, Final, ParamSpec, TypeVar
+
+import sqlalchemy as sa
+
+from likeness.http.hub import Hub
+from likeness.intake import Decoders
+from likeness.packs import load_catalogue
+from likeness.records import deadlines, idempotency, quota
+from likeness.retention import Sweeper
+from likeness.safe import Safe
+from likeness.settings import Settings
+from likeness.worker.jobs import JobClient
+from likeness_plugins import Catalogue
+
+P = ParamSpec("P")
+T = TypeVar("T")
+# As many as the database has connections: more would only wait for one.
+THREADS: Final = 8
+
+
+class Service:
+    """Store, catalogue, queue, decoders and events; everything that blocks runs in its threads."""
+
+    def __init__(self, settings: Settings, safe: Safe) -> None:
+        self.settings = settings
+        self.safe = safe
+        self.catalogue: Catalogue = load_catalogue()
+        self.secret = safe.keyring.secret("server")
+        self.jobs = JobClient(settings)
+        self.decoders = Decoders(settings.decoders)
+        self.hub = Hub(self.read)
+        self.sweeper = Sweeper(safe, settings)
+        self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="service")
+
+    async def start(self) -> None:
+        """Sweep first, then let users in."""
+        if self.safe.database.is_sqlite:
+            # One server a data folder, and it has just started: what was under way in the one before is not any more.
+            for forget in (quota.release_all, idempotency.release_all):
+                await self.write(forget)
+            await self.write(deadlines.hasten, "upload")
+        self.sweeper.start()
+        await self.decoders.start()
+        await self.hub.start()
+
+    async def close(self) -> None:
+        """End the streams, the decoders and the sweep under way."""
+        await self.hub.close()
+        await self.decoders.close()
+        await self.run(self.sweeper.stop)
+        self.jobs.close()
+        self._threads.shutdown()
+        self.safe.database.close()
+
+    async def run(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Run something that blocks in one of the service's threads."""
+        return await asyncio.get_running_loop().run_in_executor(self._threads, lambda: work(*args, **kwargs))
+
+    async def read(self, query: Callable[Concatenate[sa.Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """`Database.read` in a thread."""
+        return await self.run(self.safe.database.read, query, *args, **kwargs)
+
+    async def write(self, query: Callable[Concatenate[sa.Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """`Database.write` in a thread: committed when this returns."""
+        return await self.run(self.safe.database.write, query, *args, **kwargs)

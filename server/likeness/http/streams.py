@@ -1,0 +1,67 @@
+"""A generation's events as server-sent events: the stored ones first, then the new, to the last one due."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Final
+
+from likeness.http.hub import Inbox
+from likeness.http.service import Service
+from likeness.records.events import ENDS, Event, events_after
+from likeness.refusals import InputError
+
+PING_S: Final = 15.0
+PING: Final = b": still here\n\n"
+
+
+async def check_last_event(service: Service, generation: str, header: str | None) -> int:
+    """The number that a client has seen last, 0 without the header; raises InputError when there is no such event."""
+    if header is None:
+        return 0
+    if not header.isascii() or not header.isdigit() or len(header) > 9:
+        raise InputError("Last-Event-ID is no number. Send the id of the last event that came, or leave it out.")
+    stored = await service.read(events_after, generation, 0)
+    last = stored[-1].number if stored else 0
+    if int(header) > last:
+        raise InputError(f"There is no event {header} yet; the last one is {last}. Send the id of one that came.")
+    return int(header)
+
+
+async def follow(service: Service, generation: str, seen: int) -> AsyncIterator[bytes]:
+    """Encoded events after `seen`; ends once the generation has ended and its photos are deleted."""
+    with service.hub.listen(generation) as inbox:
+        stored = await service.read(events_after, generation, 0)
+        kinds = {event.kind for event in stored}
+        for event in stored:
+            if event.number > seen:
+                yield encode_event(event)
+        seen = max(seen, stored[-1].number if stored else 0)
+        while not finished(kinds):
+            event = await _next(inbox)
+            if event is None:
+                return
+            if isinstance(event, bytes):
+                yield event
+            elif event.number > seen:
+                kinds.add(event.kind)
+                seen = event.number
+                yield encode_event(event)
+
+
+def finished(kinds: set[str]) -> bool:
+    """Whether nothing is due any more: it ended, and its photos are gone."""
+    return "photos_deleted" in kinds and not kinds.isdisjoint(ENDS)
+
+
+def encode_event(event: Event) -> bytes:
+    """One event in the text/event-stream format; `data` is one line of JSON."""
+    return f"id: {event.number}\nevent: {event.kind}\ndata: {event.data}\n\n".encode()
+
+
+async def _next(inbox: Inbox) -> Event | bytes | None:
+    try:
+        async with asyncio.timeout(PING_S):
+            return await inbox.get()
+    except TimeoutError:
+        return PING

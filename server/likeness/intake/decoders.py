@@ -1,0 +1,143 @@
+"""Photos to crops in processes of their own: one process an upload, and one kept warm for the next."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterable, AsyncIterator, Sequence
+from contextlib import asynccontextmanager, suppress
+from typing import Final
+
+import msgspec
+
+from likeness.errors import BadPhoto, PhotoCountError, PhotosRefusedError
+from likeness.intake.child import Child, ChildLostError
+from likeness.intake.errors import DecoderStartError
+from likeness.intake.messages import Accepted, DecoderLimits, Refused
+from likeness.photos import FEWEST, MOST
+from likeness_plugins.catalogue import REFUSED_BY_FAILURE
+
+_LOST: Final = Refused("not_an_image", "The picture could not be read. Save it again, or use another photo.")
+
+
+class DecodedPhoto(msgspec.Struct, frozen=True):
+    """An accepted crop: uint8 [256, 256, 3] RGB as bytes, and its quality 0..1."""
+
+    pixels: bytes
+    quality: float
+
+
+class Decoder:
+    """Reads one upload's photos; a photo that kills its process is refused, and the next goes on in a fresh one."""
+
+    def __init__(self, child: Child, limits: DecoderLimits) -> None:
+        self._child: Child | None = child
+        self._limits = limits
+        self._used = False
+
+    @property
+    def pid(self) -> int | None:
+        """The process at work, or None between a lost one and the next."""
+        return None if self._child is None else self._child.pid
+
+    async def read(
+        self, photos: Sequence[AsyncIterable[bytes]], user: str, names: Sequence[str] | None = None
+    ) -> list[DecodedPhoto]:
+        """Decode, crop and review, with each photo's chunks streamed and in no moment whole in this process.
+
+        Raises PhotoCountError, PhotosRefusedError with every bad photo, and whatever a photo's source raises. The names
+        are for the refusals; without them it is "photo 1" and so on.
+        """
+        if self._used:
+            raise RuntimeError("A decoder reads one upload, so that no user's bytes are near another's: take a new one")
+        self._used = True
+        if not FEWEST <= len(photos) <= MOST:
+            raise PhotoCountError(len(photos), FEWEST, MOST)
+        names = names or [f"photo {index + 1}" for index in range(len(photos))]
+        answers = [await self._photo(chunks) for chunks in photos]
+        accepted = [answer for answer in answers if isinstance(answer, Accepted)]
+        refusals = [(index, answer) for index, answer in enumerate(answers) if isinstance(answer, Refused)]
+        if not refusals and (reason := await self._review(user)) is not None:
+            refusals = [(index, Refused("refused_by_review", reason)) for index in range(len(photos))]
+        if refusals:
+            raise PhotosRefusedError([BadPhoto(index, names[index], bad.code, bad.message) for index, bad in refusals])
+        return [DecodedPhoto(crop.pixels, crop.quality) for crop in accepted]
+
+    async def close(self) -> None:
+        """Kill and reap the process."""
+        child, self._child = self._child, None
+        if child is not None:
+            await child.stop()
+
+    async def _photo(self, chunks: AsyncIterable[bytes]) -> Accepted | Refused:
+        if self._child is None:
+            self._child = await Child.start(self._limits)
+        try:
+            return await self._child.read_photo(chunks)
+        except ChildLostError:
+            await self.close()
+            return _LOST
+        finally:
+            # A generator that was left half-way holds a file or a connection open.
+            if (close := getattr(chunks, "aclose", None)) is not None:
+                await close()
+
+    async def _review(self, user: str) -> str | None:
+        assert self._child is not None  # the one that accepted all photos
+        try:
+            return await self._child.review(user)
+        except ChildLostError:
+            await self.close()
+            return REFUSED_BY_FAILURE
+
+
+class Decoders:
+    """At most so many decoders at once, and while open, one spare that has started already."""
+
+    def __init__(self, at_once: int, limits: DecoderLimits | None = None) -> None:
+        self._turns = asyncio.Semaphore(at_once)
+        self._limits = limits or DecoderLimits()
+        self._open = False
+        self._spare: asyncio.Task[Child] | None = None
+
+    async def start(self) -> None:
+        """Start the spare and wait for it; raises DecoderStartError where no decoder can work at all."""
+        self._open = True
+        self._keep_spare()
+        assert self._spare is not None
+        await self._spare
+
+    async def close(self) -> None:
+        """Stop the spare; decoders that are taken end with their `take`."""
+        self._open = False
+        spare, self._spare = self._spare, None
+        if spare is None:
+            return
+        spare.cancel()
+        [child] = await asyncio.gather(spare, return_exceptions=True)
+        if isinstance(child, Child):
+            await child.stop()
+
+    @asynccontextmanager
+    async def take(self) -> AsyncIterator[Decoder]:
+        """A decoder for one upload, killed at the end; waits while `at_once` are taken; raises DecoderStartError."""
+        async with self._turns:
+            decoder = Decoder(await self._child(), self._limits)
+            try:
+                yield decoder
+            finally:
+                await decoder.close()
+
+    async def _child(self) -> Child:
+        spare, self._spare = self._spare, None
+        self._keep_spare()
+        if spare is not None:
+            with suppress(DecoderStartError):
+                child = await spare
+                if child.alive:
+                    return child
+                await child.stop()
+        return await Child.start(self._limits)
+
+    def _keep_spare(self) -> None:
+        if self._open and self._spare is None:
+            self._spare = asyncio.create_task(Child.start(self._limits))

@@ -1,0 +1,74 @@
+"""What the server and a decoder process say to each other: frames of a 4-byte length and that many bytes.
+
+The server sends NextPhoto and then the photo in frames of at most 64 KiB, ended by an empty one; the decoder answers
+Accepted or Refused. After the last photo the server may send Review, which the decoder answers with Reviewed, and ends.
+"""
+
+from __future__ import annotations
+
+import struct
+from typing import Annotated, Final
+
+import msgspec
+
+from likeness.errors import PhotoCode
+
+CROP_BYTES: Final = 256 * 256 * 3
+CHUNK_BYTES: Final = 65_536
+# A crop and its envelope; a longer answer comes from a decoder that is no longer itself.
+MOST_ANSWER_BYTES: Final = CROP_BYTES + 4096
+MOST_LETTERS: Final = 1000
+LENGTH: Final = struct.Struct(">I")
+
+Sentence = Annotated[str, msgspec.Meta(max_length=MOST_LETTERS)]
+
+
+class DecoderLimits(msgspec.Struct, frozen=True):
+    """What one decoder process may use.
+
+    64 megapixels, the most that a photo may have, were seen to take up to 2.0 GiB of address space and 5.4 s (a PNG of
+    16-bit grey; AVIF 1.0 GiB and 1.9 s, WebP 1.4 GiB and 2.3 s).
+    """
+
+    memory_bytes: int = 3 << 30
+    photo_cpu_s: int = 20
+    photo_s: float = 30.0
+    start_s: float = 60.0
+
+
+class NextPhoto(msgspec.Struct, frozen=True, tag=True):
+    """A photo's bytes follow."""
+
+
+class Review(msgspec.Struct, frozen=True, tag=True):
+    """All photos were accepted: review them together."""
+
+    user: str
+
+
+class Ready(msgspec.Struct, frozen=True, tag=True):
+    """The decoder has imported everything and has limited itself."""
+
+
+class Accepted(msgspec.Struct, frozen=True, tag=True):
+    """A crop: uint8 [256, 256, 3] RGB."""
+
+    pixels: Annotated[bytes, msgspec.Meta(min_length=CROP_BYTES, max_length=CROP_BYTES)]
+    quality: Annotated[float, msgspec.Meta(ge=0, le=1)]
+
+
+class Refused(msgspec.Struct, frozen=True, tag=True):
+    """The photo cannot be used: the stable code, and a sentence with the remedy."""
+
+    code: PhotoCode
+    message: Sentence
+
+
+class Reviewed(msgspec.Struct, frozen=True, tag=True):
+    """Why the photos are refused together, or None."""
+
+    reason: Sentence | None
+
+
+Request = NextPhoto | Review
+Answer = Ready | Accepted | Refused | Reviewed

@@ -1,0 +1,59 @@
+"""The events of a generation: numbered from 1 without gaps, stored, and so resumable."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final, Literal
+
+import msgspec
+import sqlalchemy as sa
+
+from likeness.database import tables
+
+Kind = Literal["queued", "progress", "avatar", "done", "failed", "cancelled", "photos_deleted", "expired"]
+ENDS: Final = ("done", "failed", "cancelled")
+
+
+class Event(msgspec.Struct, frozen=True):
+    """One stored event; `id` orders all generations' events, `number` those of this one. `data` is JSON."""
+
+    id: int
+    generation: str
+    number: int
+    kind: str
+    data: str
+
+
+def add_event(connection: sa.Connection, generation: str, kind: Kind, data: dict[str, object] | None = None) -> None:
+    """Append an event to a generation, in the transaction of what it tells."""
+    counted = (
+        sa.update(tables.generations)
+        .where(tables.generations.c.id == generation)
+        .values(events=tables.generations.c.events + 1)
+        .returning(tables.generations.c.events)
+    )
+    number = connection.execute(counted).scalar_one()
+    text = msgspec.json.encode({"generation": generation, **(data or {})}).decode()
+    row = {"generation": generation, "number": number, "kind": kind, "data": text}
+    connection.execute(sa.insert(tables.events).values(row))
+
+
+def events_after(connection: sa.Connection, generation: str, number: int) -> list[Event]:
+    """A generation's events after one of its numbers."""
+    chosen = sa.select(tables.events).where(tables.events.c.generation == generation, tables.events.c.number > number)
+    return _events(connection.execute(chosen.order_by(tables.events.c.number)).all())
+
+
+def new_events(connection: sa.Connection, after_id: int) -> list[Event]:
+    """All generations' events after an id."""
+    chosen = sa.select(tables.events).where(tables.events.c.id > after_id).order_by(tables.events.c.id)
+    return _events(connection.execute(chosen.limit(1000)).all())
+
+
+def last_event_id(connection: sa.Connection) -> int:
+    """The id of the newest event, 0 when there is none."""
+    return connection.execute(sa.select(sa.func.max(tables.events.c.id))).scalar_one() or 0
+
+
+def _events(rows: Sequence[sa.Row[tuple[object, ...]]]) -> list[Event]:
+    return [Event(**row._mapping) for row in rows]

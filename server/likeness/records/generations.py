@@ -1,0 +1,287 @@
+"""Generations and their avatars, as users see them and as they begin and end. What a worker writes is in `work.py`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final, Literal
+
+import msgspec
+import sqlalchemy as sa
+
+from likeness.database import clock, tables
+from likeness.records import deadlines, quota, trends
+from likeness.records.events import add_event
+from likeness.records.pages import Page, fetch_page
+from likeness.refusals import ConflictError, GoneError, NotFoundError, OverloadedError
+from likeness.settings import Settings, Tier
+
+State = Literal["queued", "rendering", "done", "failed", "cancelled", "expired"]
+RUNNING: Final = ("queued", "rendering")
+# A Lite generation gives way to Plus ones for at most so long.
+LITE_WAITS_S: Final = 900
+# Before anything was measured: seconds an avatar, on two CPU cores.
+AVATAR_S: Final = 0.25
+_table = tables.generations
+
+
+class NewPhoto(msgspec.Struct, frozen=True):
+    """A stored crop: object name, sha256 of its ciphertext, quality 0..1."""
+
+    object: str
+    digest: str
+    quality: float
+
+
+class NewKey(msgspec.Struct, frozen=True):
+    """A wrapped key and the epoch that it is wrapped under."""
+
+    purpose: Literal["photo", "avatar", "gallery"]
+    epoch: str
+    wrapped: bytes
+
+
+class NewGeneration(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything that an accepted upload comes to; `looks` has a (style, look) for every avatar to be."""
+
+    id: str
+    owner: str
+    tier: Tier
+    seed: int
+    styles: tuple[str, ...]
+    looks: Sequence[tuple[str, str]]
+    consent: str
+    photos: Sequence[NewPhoto]
+    keys: Sequence[NewKey]
+    slot: quota.Slot
+
+
+class AvatarRow(msgspec.Struct, frozen=True):
+    """One avatar; `object` and `digest` are there from `ready` on."""
+
+    index: int
+    style: str
+    look: str
+    state: str
+    object: str | None
+    digest: str | None
+    saved_as: str | None
+
+
+class Generation(msgspec.Struct, frozen=True, kw_only=True):
+    """One generation's row, with the state that its deadlines say, whatever the sweeper has got to."""
+
+    id: str
+    owner: str
+    tier: Tier
+    state: State
+    reason: str | None
+    seed: int
+    styles: tuple[str, ...]
+    created_at: float
+    started_at: float | None
+    first_avatar_at: float | None
+    ended_at: float | None
+    photos_until: float
+    photos_deleted_at: float | None
+    avatars_until: float
+    avatars_deleted_at: float | None
+    fence: int
+    attempts: int
+    slot: quota.Slot
+
+    @property
+    def avatars_gone(self) -> bool:
+        """Whether unsaved avatars can no longer be had."""
+        return self.state in ("expired", "cancelled") or self.avatars_deleted_at is not None
+
+    @property
+    def goes_at(self) -> float:
+        """When its turn comes at the latest, in seconds: the order of the queue."""
+        return self.created_at + (LITE_WAITS_S if self.tier == "lite" else 0)
+
+
+class Estimate(msgspec.Struct, frozen=True):
+    """The queue as a whole: generations that wait, and seconds until a new one would be begun."""
+
+    waiting: int
+    wait_s: float
+
+
+def accept(connection: sa.Connection, new: NewGeneration, settings: Settings) -> None:
+    """Write down an accepted upload: the caller adds the job in the same transaction."""
+    now = clock(connection)
+    photos_until, avatars_until = now + settings.photos_most_s, now + settings.photos_most_s + settings.avatars_after_s
+    connection.execute(
+        sa.insert(_table).values(
+            id=new.id,
+            owner=new.owner,
+            tier=new.tier,
+            state="queued",
+            seed=new.seed,
+            styles=msgspec.json.encode(new.styles).decode(),
+            consent=new.consent,
+            created_at=now,
+            photos_until=photos_until,
+            avatars_until=avatars_until,
+            quota_day=new.slot.day,
+            quota_slot=new.slot.number,
+        )
+    )
+    photo_rows = [{"generation": new.id, "index": i, **msgspec.structs.asdict(p)} for i, p in enumerate(new.photos)]
+    avatar_rows = [
+        {"generation": new.id, "index": i, "style": style, "look": look, "state": "pending"}
+        for i, (style, look) in enumerate(new.looks)
+    ]
+    connection.execute(sa.insert(tables.photos), photo_rows)
+    connection.execute(sa.insert(tables.avatars), avatar_rows)
+    connection.execute(sa.insert(tables.keys), [{"subject": new.id, **msgspec.structs.asdict(key)} for key in new.keys])
+    deadlines.drop(connection, "upload", new.id)
+    deadlines.set_deadline(connection, "photos", new.id, photos_until)
+    deadlines.set_deadline(connection, "avatars", new.id, avatars_until)
+    deadlines.set_deadline(connection, "tombstone", new.id, avatars_until + settings.tombstone_s)
+    trends.count(connection, "chosen", new.styles)
+    add_event(connection, new.id, "queued")
+
+
+def get(connection: sa.Connection, generation: str) -> Generation | None:
+    """A generation by id, whoever's it is."""
+    row = connection.execute(sa.select(_table).where(_table.c.id == generation)).first()
+    return None if row is None else _generation(row, clock(connection))
+
+
+def get_owned(connection: sa.Connection, generation: str, owner: str) -> Generation:
+    """A generation of this owner; raises NotFoundError for others' too."""
+    found = get(connection, generation)
+    if found is None or found.owner != owner:
+        raise NotFoundError("generation")
+    return found
+
+
+def page(connection: sa.Connection, owner: str, cursor: str | None, limit: int) -> tuple[list[Generation], str | None]:
+    """An owner's generations, the newest first."""
+    mine = sa.select(_table).where(_table.c.owner == owner)
+    found: Page = fetch_page(connection, mine, _table.c.created_at, _table.c.id, cursor, limit)
+    now = clock(connection)
+    return [_generation(row, now) for row in found.rows], found.next
+
+
+def avatars_of(connection: sa.Connection, generation: Generation) -> list[AvatarRow]:
+    """All avatars; those that deadlines have taken are `expired`, however late the sweeper is."""
+    columns = [tables.avatars.c[name] for name in AvatarRow.__struct_fields__]
+    chosen = sa.select(*columns).where(tables.avatars.c.generation == generation.id).order_by(tables.avatars.c.index)
+    rows = [AvatarRow(*row) for row in connection.execute(chosen)]
+    return [_past(row) for row in rows] if generation.avatars_gone else rows
+
+
+def avatar_of(connection: sa.Connection, generation: Generation, index: int) -> AvatarRow:
+    """One avatar whose image can be had; raises NotFoundError, GoneError, or ConflictError while it is not drawn."""
+    row = next((row for row in avatars_of(connection, generation) if row.index == index), None)
+    if row is None:
+        raise NotFoundError("avatar")
+    if row.state in ("discarded", "expired"):
+        raise GoneError("avatar")
+    if row.object is None:
+        raise ConflictError(f"Avatar {index} is {row.state}: there is no image of it. Follow the events.")
+    return row
+
+
+def discard(connection: sa.Connection, generation: Generation, indexes: Sequence[int]) -> list[AvatarRow]:
+    """Mark avatars as discarded; answers those that have an object to delete."""
+    chosen = [row for row in avatars_of(connection, generation) if row.index in indexes and row.state == "ready"]
+    connection.execute(
+        sa.update(tables.avatars)
+        .where(
+            tables.avatars.c.generation == generation.id,
+            tables.avatars.c.index.in_([row.index for row in chosen]),
+            tables.avatars.c.state == "ready",
+        )
+        .values(state="discarded", object=None)
+    )
+    return chosen
+
+
+def end(
+    connection: sa.Connection, generation: Generation, state: State, reason: str | None, settings: Settings
+) -> bool:
+    """End a running generation: event, deadlines, refund. False when it had ended already."""
+    now = clock(connection)
+    running = sa.update(_table).where(_table.c.id == generation.id, _table.c.state.in_(RUNNING))
+    if not connection.execute(running.values(state=state, reason=reason, ended_at=now, worker=None)).rowcount:
+        return False
+    lost = sa.update(tables.avatars).where(
+        tables.avatars.c.generation == generation.id, tables.avatars.c.state == "pending"
+    )
+    connection.execute(lost.values(state="failed"))
+    add_event(connection, generation.id, _EVENTS[state], {"reason": reason} if reason else {})
+    if state == "failed" or (state == "cancelled" and generation.first_avatar_at is None):
+        quota.refund(connection, generation.slot, generation.id)
+    photos_until = now + settings.photos_after_s(generation.tier)
+    _bring_forward(connection, generation.id, photos_until, now + settings.avatars_after_s)
+    return True
+
+
+def cancel(connection: sa.Connection, generation: Generation, settings: Settings) -> bool:
+    """Cancel and let everything unsaved go now; False when its worker has nothing to stop."""
+    running = end(connection, generation, "cancelled", "cancelled", settings)
+    if not running:
+        ended = sa.update(_table).where(_table.c.id == generation.id, _table.c.state.in_(("done", "failed")))
+        if connection.execute(ended.values(state="cancelled")).rowcount:
+            add_event(connection, generation.id, "cancelled")
+    now = clock(connection)
+    _bring_forward(connection, generation.id, now, now)
+    return running
+
+
+def estimate(connection: sa.Connection) -> Estimate:
+    """The queue by what the workers measured: pending avatars times seconds an avatar, over live workers."""
+    waiting = connection.execute(
+        sa.select(sa.func.count()).select_from(_table).where(_table.c.state == "queued")
+    ).scalar_one()
+    of_running = tables.avatars.c.generation.in_(sa.select(_table.c.id).where(_table.c.state.in_(RUNNING)))
+    pending = connection.execute(
+        sa.select(sa.func.count()).select_from(tables.avatars).where(of_running, tables.avatars.c.state == "pending")
+    ).scalar_one()
+    stats = connection.execute(sa.select(tables.workers.c.stats).where(tables.workers.c.ended_at.is_(None))).scalars()
+    speeds = [float(msgspec.json.decode(text).get("avatar_s") or AVATAR_S) for text in stats] or [AVATAR_S]
+    return Estimate(waiting, pending / sum(1 / speed for speed in speeds))
+
+
+def check_room(connection: sa.Connection, settings: Settings) -> None:
+    """Raise OverloadedError when a new generation could not be begun in time."""
+    queue = estimate(connection)
+    if queue.waiting >= settings.queue_most or queue.wait_s > settings.wait_most_s:
+        raise OverloadedError(max(30.0, queue.wait_s - settings.wait_most_s))
+
+
+def ahead_of(connection: sa.Connection, generation: Generation) -> int:
+    """How many waiting generations are begun before this one."""
+    goes_at = _table.c.created_at + sa.case((_table.c.tier == "lite", LITE_WAITS_S), else_=0)
+    chosen = sa.select(sa.func.count()).where(_table.c.state == "queued", goes_at < generation.goes_at)
+    return connection.execute(chosen).scalar_one()
+
+
+_EVENTS: Final = {"done": "done", "failed": "failed", "cancelled": "cancelled"}
+
+
+def _bring_forward(connection: sa.Connection, generation: str, photos_until: float, avatars_until: float) -> None:
+    for kind, column, until in (
+        ("photos", _table.c.photos_until, photos_until),
+        ("avatars", _table.c.avatars_until, avatars_until),
+    ):
+        later = sa.update(_table).where(_table.c.id == generation, column > until)
+        connection.execute(later.values({column: until}))
+        deadlines.set_deadline(connection, kind, generation, until)
+
+
+def _past(row: AvatarRow) -> AvatarRow:
+    return msgspec.structs.replace(row, state="expired", object=None) if row.state in ("ready", "pending") else row
+
+
+def _generation(row: sa.Row[tuple[object, ...]], now: float) -> Generation:
+    values = dict(row._mapping)
+    state = values["state"]
+    if state in ("done", "failed") and now >= values["avatars_until"]:
+        state = "expired"
+    named = {name: values[name] for name in Generation.__struct_fields__ if name in values}
+    named["state"], named["styles"] = state, tuple(msgspec.json.decode(values["styles"]))
+    return Generation(**named, slot=quota.Slot(values["owner"], values["quota_day"], values["quota_slot"]))

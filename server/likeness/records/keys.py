@@ -1,0 +1,32 @@
+"""Wrapped keys. Reading one needs the keyring too; deleting the row is half of forgetting, see `retention.erase`."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+
+from likeness.database import tables
+from likeness.records.generations import NewKey
+
+_table = tables.keys
+
+
+def get(connection: sa.Connection, subject: str, purpose: str) -> NewKey | None:
+    """The wrapped key of a generation (photo, avatar) or of an owner (gallery)."""
+    chosen = sa.select(_table.c.purpose, _table.c.epoch, _table.c.wrapped)
+    row = connection.execute(chosen.where(_table.c.subject == subject, _table.c.purpose == purpose)).first()
+    return None if row is None else NewKey(*row)
+
+
+def add(connection: sa.Connection, subject: str, key: NewKey) -> NewKey:
+    """Keep a key unless there is one; answers the one that is kept."""
+    existing = get(connection, subject, key.purpose)
+    if existing is None:
+        connection.execute(
+            sa.insert(_table).values(subject=subject, purpose=key.purpose, epoch=key.epoch, wrapped=key.wrapped)
+        )
+    return existing or key
+
+
+def delete(connection: sa.Connection, subject: str, purpose: str) -> None:
+    """Delete a key's row; follow with `Database.forget_deleted`."""
+    connection.execute(sa.delete(_table).where(_table.c.subject == subject, _table.c.purpose == purpose))

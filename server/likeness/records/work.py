@@ -1,0 +1,153 @@
+"""What a worker writes. Every write names the claim's fence: a worker that lost its claim writes nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+import msgspec
+import sqlalchemy as sa
+
+from likeness.database import clock, tables
+from likeness.records.events import add_event
+from likeness.records.generations import RUNNING, Generation, end, get
+from likeness.settings import Settings
+
+_table = tables.generations
+
+
+class LostClaimError(Exception):
+    """The generation was cancelled, ended, or is another worker's now: stop drawing it."""
+
+
+class Claim(msgspec.Struct, frozen=True):
+    """The right to draw a generation until somebody claims it anew; `pending` are the indexes still to draw."""
+
+    generation: Generation
+    fence: int
+    photos: Sequence[tuple[str, str, float]]  # object, digest, quality
+    pending: frozenset[int]
+
+
+class Drawn(msgspec.Struct, frozen=True):
+    """A stored avatar, or one that could not be had (`failed` or `refused`), with no object."""
+
+    index: int
+    style: str
+    look: str
+    state: Literal["ready", "failed", "refused"]
+    object: str | None = None
+    digest: str | None = None
+
+
+def claim(connection: sa.Connection, generation: str, worker: str, settings: Settings) -> Claim | None:
+    """Claim a generation for a worker; None when there is nothing to do. The last attempt's failure ends it."""
+    found = get(connection, generation)
+    if found is None or found.state not in RUNNING or not _alive(connection, worker):
+        return None
+    if found.attempts >= settings.attempts:
+        end(connection, found, "failed", "gave_up", settings)
+        return None
+    fence = found.fence + 1
+    connection.execute(sa.update(_table).where(_table.c.id == generation).values(worker=worker, fence=fence))
+    chosen = sa.select(tables.photos.c.object, tables.photos.c.digest, tables.photos.c.quality)
+    of_it = tables.photos.c.generation == generation
+    photos = [tuple(row) for row in connection.execute(chosen.where(of_it).order_by(tables.photos.c.index))]
+    return Claim(found, fence, photos, _pending(connection, generation))
+
+
+def begin(connection: sa.Connection, claim: Claim) -> None:
+    """Count an attempt, at its first render step."""
+    now = clock(connection)
+    values = {"state": "rendering", "attempts": _table.c.attempts + 1}
+    _hold(connection, claim, {**values, "started_at": sa.func.coalesce(_table.c.started_at, now)})
+
+
+def hand_back(connection: sa.Connection, claim: Claim) -> None:
+    """Give the claim up without fault: a graceful stop is no attempt."""
+    _hold(connection, claim, {"worker": None, "attempts": _table.c.attempts - 1})
+
+
+def store(connection: sa.Connection, claim: Claim, drawn: Sequence[Drawn]) -> None:
+    """Write down avatars of one step, each with its event, and the progress after them."""
+    generation = claim.generation.id
+    now = clock(connection)
+    ready = [each for each in drawn if each.state == "ready"]
+    first = (
+        {"first_avatar_at": sa.func.coalesce(_table.c.first_avatar_at, now)} if ready else {"worker": _table.c.worker}
+    )
+    _hold(connection, claim, first)
+    for each in drawn:
+        row = sa.update(tables.avatars).where(
+            tables.avatars.c.generation == generation,
+            tables.avatars.c.index == each.index,
+            tables.avatars.c.state == "pending",
+        )
+        values = {name: getattr(each, name) for name in ("style", "look", "state", "object", "digest")}
+        if connection.execute(row.values(values)).rowcount and each.state == "ready":
+            url = f"/v1/generations/{generation}/avatars/{each.index}"
+            data = {"index": each.index, "style": each.style, "look": each.look, "url": url}
+            add_event(connection, generation, "avatar", data)
+    left = len(_pending(connection, generation))
+    of = connection.execute(
+        sa.select(sa.func.count()).select_from(tables.avatars).where(tables.avatars.c.generation == generation)
+    ).scalar_one()
+    add_event(connection, generation, "progress", {"drawn": of - left, "of": of})
+
+
+def finish(connection: sa.Connection, claim: Claim, settings: Settings) -> None:
+    """End a generation by what was stored: done with at least four fifths of its avatars, else failed."""
+    _hold(connection, claim, {"worker": _table.c.worker})
+    states = connection.execute(
+        sa.select(tables.avatars.c.state).where(tables.avatars.c.generation == claim.generation.id)
+    ).scalars()
+    kept = [state not in ("failed", "refused", "pending") for state in states]
+    enough = sum(kept) * 5 >= len(kept) * 4
+    current = get(connection, claim.generation.id) or claim.generation
+    end(connection, current, "done" if enough else "failed", None if enough else "too_few_avatars", settings)
+
+
+def is_running(connection: sa.Connection, generation: str) -> bool:
+    """Whether a generation has not ended."""
+    found = get(connection, generation)
+    return found is not None and found.state in RUNNING
+
+
+def running(connection: sa.Connection) -> list[str]:
+    """All generations that have not ended."""
+    return list(connection.execute(sa.select(_table.c.id).where(_table.c.state.in_(RUNNING))).scalars())
+
+
+def give_up(connection: sa.Connection, generation: str, settings: Settings) -> None:
+    """End a generation that nobody draws any more."""
+    found = get(connection, generation)
+    if found is not None:
+        end(connection, found, "failed", "gave_up", settings)
+
+
+def still_claimed(connection: sa.Connection, claims: Sequence[tuple[str, int]]) -> set[str]:
+    """Which of these (generation, fence) claims still hold."""
+    ids = [generation for generation, _ in claims]
+    chosen = sa.select(_table.c.id, _table.c.fence).where(_table.c.id.in_(ids), _table.c.state.in_(RUNNING))
+    held = set(connection.execute(chosen).tuples())
+    return {generation for generation, fence in claims if (generation, fence) in held}
+
+
+def _hold(connection: sa.Connection, claim: Claim, values: dict[str, object]) -> None:
+    held = sa.update(_table).where(
+        _table.c.id == claim.generation.id, _table.c.fence == claim.fence, _table.c.state.in_(RUNNING)
+    )
+    if not connection.execute(held.values(values)).rowcount:
+        raise LostClaimError(claim.generation.id)
+
+
+def _pending(connection: sa.Connection, generation: str) -> frozenset[int]:
+    chosen = sa.select(tables.avatars.c.index).where(
+        tables.avatars.c.generation == generation, tables.avatars.c.state == "pending"
+    )
+    return frozenset(connection.execute(chosen).scalars())
+
+
+def _alive(connection: sa.Connection, worker: str) -> bool:
+    row = connection.execute(sa.select(tables.workers.c.ended_at).where(tables.workers.c.id == worker)).first()
+    return row is not None and row.ended_at is None

@@ -1,0 +1,193 @@
+"""What the service refuses over HTTP: one class a reason, each with its status, its stable code and its sentence.
+
+LikenessError
+└── ServiceError             may carry response headers
+    ├── UnauthorizedError    401  ├── ForeignOriginError  403  ├── RegionError          403
+    ├── PaymentError         402  ├── NotFoundError       404  ├── GoneError            410
+    ├── ConflictError        409  ├── ConsentError        422  ├── KeyReusedError       422
+    ├── InputError           400  ├── UploadRunningError  429  ├── QuotaError           429
+    ├── AttemptsError        429  ├── OverloadedError     503  └── NotAcceptableError   406
+"""
+
+from __future__ import annotations
+
+import math
+
+from likeness.errors import LikenessError
+
+
+class ServiceError(LikenessError):
+    """Base: `headers` go out with the problem, `extra` into it."""
+
+    headers: dict[str, str]
+    extra: dict[str, object]
+
+    def __init__(self, message: str) -> None:
+        self.headers = {}
+        self.extra = {}
+        super().__init__(message)
+
+
+class InputError(ServiceError):
+    """A request that does not have the documented form."""
+
+    code = "bad_request"
+    status = 400
+
+
+class UnauthorizedError(ServiceError):
+    """No token, or one that is expired, forged, for somebody else, or of another algorithm."""
+
+    code = "unauthorized"
+    status = 401
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.headers = {"WWW-Authenticate": 'Bearer realm="likeness"'}
+
+
+class PaymentError(ServiceError):
+    """The user's tier must upgrade first."""
+
+    code = "payment_required"
+    status = 402
+
+    def __init__(self, tier: str, upgrade_url: str) -> None:
+        super().__init__(f"The plan {tier} does not include avatars. Upgrade to another plan.")
+        self.extra = {"upgrade_url": upgrade_url}
+
+
+class ForeignOriginError(ServiceError):
+    """A browser sent the request from, or to, another site's address."""
+
+    code = "foreign_origin"
+    status = 403
+
+
+class RegionError(ServiceError):
+    """The user's region is not served."""
+
+    code = "region_not_enabled"
+    status = 403
+
+    def __init__(self) -> None:
+        super().__init__("Avatars are not available in your region.")
+
+
+class NotFoundError(ServiceError):
+    """Nothing of the user's has this id; another user's things look the same."""
+
+    code = "not_found"
+    status = 404
+
+    def __init__(self, what: str) -> None:
+        super().__init__(f"There is no such {what}. Check its id.")
+
+
+class NotAcceptableError(ServiceError):
+    """No offered format is accepted."""
+
+    code = "not_acceptable"
+    status = 406
+
+    def __init__(self) -> None:
+        super().__init__("Images come as image/webp or image/png. Accept one of them.")
+
+
+class ConflictError(ServiceError):
+    """The thing is not in a state that allows this."""
+
+    code = "conflict"
+    status = 409
+
+
+class InProgressError(ConflictError):
+    """A request with the same Idempotency-Key has not ended."""
+
+    code = "request_in_progress"
+
+    def __init__(self) -> None:
+        super().__init__("A request with this Idempotency-Key is still in progress. Wait for it to end.")
+        self.headers = {"Retry-After": "5"}
+
+
+class GoneError(ServiceError):
+    """It was the user's, and is past its deadline or deleted."""
+
+    code = "expired"
+    status = 410
+
+    def __init__(self, what: str) -> None:
+        super().__init__(f"This {what} has been deleted.")
+
+
+class ConsentError(ServiceError):
+    """No consent, or to an older policy."""
+
+    code = "consent_required"
+    status = 422
+
+    def __init__(self, version: str, given: bool) -> None:
+        why = "The policy has changed since this consent" if given else "Consent to the policy is missing"
+        super().__init__(f"{why}. Show GET /v1/policy to the user and send consent={version}.")
+
+
+class KeyReusedError(ServiceError):
+    """The Idempotency-Key belongs to a request with other content."""
+
+    code = "idempotency_key_reused"
+    status = 422
+
+    def __init__(self) -> None:
+        super().__init__("This Idempotency-Key was used with other photos or fields. Use a new one.")
+
+
+class QuotaError(ServiceError):
+    """The day's generations are used up."""
+
+    code = "quota_exceeded"
+    status = 429
+
+    def __init__(self, limit: int, seconds: float) -> None:
+        plural = "s" * (limit != 1)
+        super().__init__(f"The limit is {limit} generation{plural} a day (UTC). Try again tomorrow.")
+        wait = math.ceil(seconds)
+        # draft-ietf-httpapi-ratelimit-headers-10
+        self.headers = {
+            "Retry-After": str(wait),
+            "RateLimit-Policy": f'"daily";q={limit};w=86400',
+            "RateLimit": f'"daily";r=0;t={wait}',
+        }
+
+
+class UploadRunningError(ServiceError):
+    """Another upload of the user holds the last slot and has not ended."""
+
+    code = "upload_in_progress"
+    status = 429
+
+    def __init__(self) -> None:
+        super().__init__("Another upload of yours is in progress. Wait for it to end.")
+        self.headers = {"Retry-After": "5"}
+
+
+class AttemptsError(ServiceError):
+    """Too many refused uploads."""
+
+    code = "too_many_attempts"
+    status = 429
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__("Too many uploads were refused in the last hour. Try again later.")
+        self.headers = {"Retry-After": str(math.ceil(seconds))}
+
+
+class OverloadedError(ServiceError):
+    """The queue is too long to keep the promise about photos."""
+
+    code = "overloaded"
+    status = 503
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__("Too many generations are waiting. Try again later.")
+        self.headers = {"Retry-After": str(max(1, math.ceil(seconds)))}

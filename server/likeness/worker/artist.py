@@ -1,0 +1,126 @@
+"""Drawing one generation of the service: claim it, open its photos, render, store each avatar as it is ready."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from likeness.errors import LikenessError
+from likeness.generation import Avatar, Drawing, Lost
+from likeness.packs import choose_styles
+from likeness.photos.crop import SIDE
+from likeness.plan import plan_renders
+from likeness.provenance import encode_webp
+from likeness.records import work
+from likeness.records.work import Claim, Drawn, LostClaimError
+from likeness.retention import sweep
+from likeness.safe import Place, Safe
+from likeness.settings import Settings
+from likeness.vault import KeyGoneError
+from likeness.worker.loop import RenderLoop, StoppingError, Stream
+from likeness_engines import EngineError, Engines, Render
+from likeness_plugins import Catalogue
+
+logger = logging.getLogger(__name__)
+
+
+class Artist:
+    """Draws generations, each in the thread that asks; all share one render loop."""
+
+    def __init__(
+        self, safe: Safe, settings: Settings, engines: Engines, catalogue: Catalogue, loop: RenderLoop, worker: str
+    ) -> None:
+        self._safe = safe
+        self._settings = settings
+        self._engines = engines
+        self._catalogue = catalogue
+        self._loop = loop
+        self._worker = worker
+
+    def draw(self, generation: str) -> None:
+        """Draw what of a generation is still pending, and end it; raises StoppingError after handing it back."""
+        while claim := self._safe.database.write(work.claim, generation, self._worker, self._settings):
+            try:
+                self._attempt(claim)
+            except LostClaimError as error:
+                logger.info("Generation %s is not ours to draw any more.", generation)
+                if self._safe.database.read(work.is_running, generation):
+                    raise StoppingError from error  # its job is another worker's too: do not end it
+            except (LikenessError, EngineError, OSError):
+                logger.exception("An attempt at generation %s failed.", generation)
+        sweep(self._safe, self._settings)  # Plus photos go at once
+
+    def _attempt(self, claim: Claim) -> None:
+        # Counted before anything is opened or encoded: a photo that kills the process must not do so for ever.
+        self._safe.database.write(work.begin, claim)
+        try:
+            crops, key = self._open(claim)
+            self._render(claim, crops, key)
+        except StoppingError:
+            self._safe.database.write(work.hand_back, claim)
+            raise
+        except KeyGoneError as error:
+            raise LostClaimError(claim.generation.id) from error  # the photos' deadline has passed
+        self._safe.database.write(work.finish, claim, self._settings)
+
+    def _open(self, claim: Claim) -> tuple[list[NDArray[np.uint8]], bytes]:
+        """The crops of a generation, uint8 [256, 256, 3], and the key for its avatars."""
+        generation = claim.generation.id
+        photo_key, avatar_key = self._safe.key(generation, "photo"), self._safe.key(generation, "avatar")
+        crops = []
+        for index, (name, _, _) in enumerate(claim.photos):
+            data = self._safe.get(Place(generation, index, "photo"), photo_key, name)
+            crops.append(np.frombuffer(data, np.uint8).reshape(SIDE, SIDE, 3))
+        return crops, avatar_key
+
+    def _render(self, claim: Claim, crops: Sequence[NDArray[np.uint8]], key: bytes) -> None:
+        found = claim.generation
+        styles = choose_styles(self._catalogue, found.styles)
+        qualities = [quality for _, _, quality in claim.photos]
+        plan = plan_renders(styles, qualities, self._settings.avatars, found.seed)
+        wanted = [planned for planned in plan if planned.index in claim.pending]
+        if not wanted:
+            return
+        steps = self._settings.steps or None
+        drawing = Drawing(self._engines, self._catalogue, steps, found.id, priority=int(found.tier == "lite"))
+        stream = self._loop.open(found.id, claim.fence)
+        try:
+            stream.submit(self._loop.do(lambda: drawing.begin(crops, wanted)))
+            self._follow(claim, drawing, stream, key)
+        finally:
+            self._loop.close(stream)
+
+    def _follow(self, claim: Claim, drawing: Drawing, stream: Stream, key: bytes) -> None:
+        for outcomes in stream:
+            results = [drawing.judge(outcome) for outcome in outcomes]
+            again = [result for result in results if isinstance(result, Render)]
+            if again:
+                stream.submit(again)
+            self._store(claim, key, [result for result in results if not isinstance(result, Render)])
+
+    def _store(self, claim: Claim, key: bytes, results: Sequence[Avatar | Lost]) -> None:
+        """Put the avatars of one step, then write them down together; what cannot be written down is taken back."""
+        drawn = [self._put(claim, key, result) for result in results]
+        try:
+            if drawn:
+                self._safe.database.write(work.store, claim, drawn)
+        except LostClaimError:
+            for each in drawn:
+                if each.object:
+                    self._safe.objects.delete(each.object)
+            raise
+
+    def _put(self, claim: Claim, key: bytes, result: Avatar | Lost) -> Drawn:
+        render = result.render
+        if isinstance(result, Lost):
+            logger.warning("Avatar %d of %s %s.", render.index, claim.generation.id, result.state)
+            return Drawn(
+                render.index, render.style.name, render.look.name, "refused" if result.state == "refused" else "failed"
+            )
+        place = Place(claim.generation.id, render.index, "avatar")
+        # The fence in the name keeps a worker that lost its claim from writing over its successor's avatar.
+        name, digest = self._safe.put(place, key, encode_webp(result.pixels), f"{place.name}-{claim.fence}")
+        return Drawn(render.index, render.style.name, render.look.name, "ready", name, digest)
