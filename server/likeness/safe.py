@@ -74,7 +74,7 @@ class Safe:
         """A subject's key; raises KeyGoneError once it is destroyed."""
         kept = self.database.read(keys.get, subject, purpose)
         if kept is None:
-            raise KeyGoneError("The key has been destroyed.")
+            raise KeyGoneError
         return self.open_key(subject, kept)
 
     def open_key(self, subject: str, kept: NewKey) -> bytes:

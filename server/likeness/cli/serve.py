@@ -9,13 +9,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
-from typing import Any
 
 import uvicorn
 
 from likeness.database import Database
 from likeness.errors import SettingsError
-from likeness.http import create_app
+from likeness.http import Application, create_app
 from likeness.logs import configure_logs
 from likeness.safe import data_folder
 from likeness.settings import Settings
@@ -36,7 +35,7 @@ def serve(settings: Settings, worker: bool) -> int:
         if supervisor:
             supervisor.start()
         try:
-            _Server(app, settings).run([listening])
+            _Server(app).run([listening])
         finally:
             if supervisor:
                 supervisor.stop()
@@ -55,7 +54,7 @@ def migrate(settings: Settings) -> None:
 class _Server(uvicorn.Server):
     """Ends the event streams when it is told to stop: they would never end by themselves."""
 
-    def __init__(self, app: Any, settings: Settings) -> None:
+    def __init__(self, app: Application) -> None:
         super().__init__(
             uvicorn.Config(
                 app,
@@ -63,7 +62,6 @@ class _Server(uvicorn.Server):
                 access_log=False,
                 timeout_graceful_shutdown=STOP_S,
                 server_header=False,
-                h11_max_incomplete_event_size=64 * 1024,
             )
         )
         self._hub = app.service.hub

@@ -41,7 +41,7 @@ class Database:
             return query(connection, *args, **kwargs)
 
     def forget_deleted(self) -> bool:
-        """Empty SQLite's write-ahead log, where deleted keys would otherwise stay readable; returns whether it is empty.
+        """Empty SQLite's write-ahead log, where deleted keys would stay readable; returns whether it is empty.
 
         `secure_delete` alone overwrites them in the database file only.
         """

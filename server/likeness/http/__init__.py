@@ -1,5 +1,5 @@
 """The HTTP service: `create_app(settings)` gives an ASGI application."""
 
-from likeness.http.app import create_app
+from likeness.http.app import Application, create_app
 
-__all__ = ["create_app"]
+__all__ = ["Application", "create_app"]

@@ -65,8 +65,8 @@ class Service:
 
     async def read(self, query: Callable[Concatenate[sa.Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         """`Database.read` in a thread."""
-        return await self.run(self.safe.database.read, query, *args, **kwargs)
+        return await self.run(lambda: self.safe.database.read(query, *args, **kwargs))
 
     async def write(self, query: Callable[Concatenate[sa.Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         """`Database.write` in a thread: committed when this returns."""
-        return await self.run(self.safe.database.write, query, *args, **kwargs)
+        return await self.run(lambda: self.safe.database.write(query, *args, **kwargs))

@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import AsyncIterator
 from typing import Final
 
-from likeness.http.hub import Inbox
 from likeness.http.service import Service
 from likeness.records.events import ENDS, Event, events_after
 from likeness.refusals import InputError
@@ -38,15 +37,18 @@ async def follow(service: Service, generation: str, seen: int) -> AsyncIterator[
                 yield encode_event(event)
         seen = max(seen, stored[-1].number if stored else 0)
         while not finished(kinds):
-            event = await _next(inbox)
-            if event is None:
+            try:
+                async with asyncio.timeout(PING_S):
+                    new = await inbox.get()
+            except TimeoutError:
+                yield PING
+                continue
+            if new is None:  # the server is stopping
                 return
-            if isinstance(event, bytes):
-                yield event
-            elif event.number > seen:
-                kinds.add(event.kind)
-                seen = event.number
-                yield encode_event(event)
+            if new.number > seen:
+                kinds.add(new.kind)
+                seen = new.number
+                yield encode_event(new)
 
 
 def finished(kinds: set[str]) -> bool:
@@ -57,11 +59,3 @@ def finished(kinds: set[str]) -> bool:
 def encode_event(event: Event) -> bytes:
     """One event in the text/event-stream format; `data` is one line of JSON."""
     return f"id: {event.number}\nevent: {event.kind}\ndata: {event.data}\n\n".encode()
-
-
-async def _next(inbox: Inbox) -> Event | bytes | None:
-    try:
-        async with asyncio.timeout(PING_S):
-            return await inbox.get()
-    except TimeoutError:
-        return PING

@@ -16,7 +16,7 @@ from litestar import Request, Response
 from likeness.database import clock
 from likeness.http.service import Service
 from likeness.http.views import GenerationView, view_generation
-from likeness.intake import DecodedPhoto, DiscardingSink, Form, FormLimits, read_form
+from likeness.intake import DecodedPhoto, Form, FormLimits, PhotoSink, read_form
 from likeness.packs import DEFAULT_STYLES, choose_styles
 from likeness.plan import plan_renders
 from likeness.policy import VERSION
@@ -28,6 +28,7 @@ from likeness.retention import erase_upload, sign_deletion
 from likeness.safe import Place
 from likeness.users import User
 from likeness.vault import Decryptor, Encryptor, ObjectWriter, context, new_key
+from likeness_plugins import Style
 
 ACCEPTED: Final = 202
 # Pieces of ciphertext that are handed to the store together.
@@ -67,6 +68,11 @@ class Originals:
     async def run(self, work: Any, *args: Any) -> None:
         """Run in a thread."""
         await self._service.run(work, *args)
+
+    def delete(self) -> None:
+        """Delete all of them; their key goes with this object."""
+        for name in list(self._service.safe.objects.names(f"uploads/{self._upload}/")):
+            self._service.safe.objects.delete(name)
 
     def _plain(self, index: int) -> Iterator[bytes]:
         decryptor = Decryptor(self._key, self._context(index))
@@ -118,20 +124,21 @@ class _Original:
             await self._originals.run(self._file.write, piece)
 
 
-async def receive_upload(service: Service, request: Request[Any, Any, Any], user: User, slot: Slot) -> GenerationView:
-    """Take an upload in and queue its generation; whatever goes wrong, nothing of it stays."""
-    upload = secrets.token_hex(12)
-    await service.write(_expect, upload, service.settings.upload_most_s)
-    originals = Originals(service, upload)
+async def receive_upload(service: Service, request: Request[Any, Any, Any], user: User, slot: Slot) -> str:
+    """Take an upload in and queue its generation, whose id is answered; if anything goes wrong, nothing of it stays."""
+    upload = _Upload(service, user, slot)
     try:
-        form = await _read(service, request, originals)
-        styles = _check(service, form)
-        photos = await _decode(service, originals, form, user)
-        await _accept(service, user, slot, upload, form, styles, photos, originals.digests, request)
+        await upload.expect()
+        form = await read_upload(service, request, upload.originals)
+        styles = upload.check(form)
+        photos = await upload.decode(form)
+        new = await upload.store(form, styles, photos)
+        key = request.scope["state"].get("idempotency_key")
+        await service.write(_commit, service, new, digests=upload.originals.digests, key=key, content=form.digest)
     finally:
         # Also when the client went away and this task was cancelled: then the work goes on beside it.
-        await asyncio.shield(_clean(service, originals, upload))
-    return await view_of(service, upload, user.owner)
+        await asyncio.shield(upload.clean())
+    return upload.id
 
 
 async def accepted_response(service: Service, generation: str, owner: str) -> Response[GenerationView]:
@@ -145,117 +152,104 @@ async def view_of(service: Service, generation: str, owner: str) -> GenerationVi
     return await service.read(_view, generation, owner)
 
 
-async def digest_only(service: Service, request: Request[Any, Any, Any]) -> bytes:
-    """The keyed digest of an upload that is stored nowhere."""
-    form = await _form(service, request, DiscardingSink())
-    return form.digest
-
-
-async def _read(service: Service, request: Request[Any, Any, Any], originals: Originals) -> Form:
-    return await _form(service, request, originals)
-
-
-async def _form(service: Service, request: Request[Any, Any, Any], sink: Originals | DiscardingSink) -> Form:
+async def read_upload(service: Service, request: Request[Any, Any, Any], sink: PhotoSink) -> Form:
+    """Read an upload's form, its photos into the sink."""
     settings = service.settings
-    limits = FormLimits(idle_s=settings.upload_idle_s, total_s=settings.upload_total_s)
     declared = request.headers.get("content-length", "")
     return await read_form(
         request.headers.get("content-type"),
         request.stream(),
         sink,
-        limits,
+        FormLimits(idle_s=settings.upload_idle_s, total_s=settings.upload_total_s),
         key=service.secret,
         content_length=int(declared) if declared.isdigit() else None,
     )
 
 
-def _check(service: Service, form: Form) -> tuple[str, ...]:
-    """The fields, before any photo is looked at; answers the styles' names."""
-    if form.consent != VERSION:
-        raise ConsentError(VERSION, given=form.consent is not None)
-    names = form.styles or DEFAULT_STYLES
-    return tuple(style.name for style in choose_styles(service.catalogue, names))
+class _Upload:
+    """An upload under way; its id becomes the generation's."""
 
+    def __init__(self, service: Service, user: User, slot: Slot) -> None:
+        self.id = secrets.token_hex(12)
+        self.originals = Originals(service, self.id)
+        self._service = service
+        self._user = user
+        self._slot = slot
 
-async def _decode(service: Service, originals: Originals, form: Form, user: User) -> list[DecodedPhoto]:
-    async with service.decoders.take() as decoder:
-        return await decoder.read([originals.chunks(index) for index in range(form.photo_count)], user.owner)
+    async def expect(self) -> None:
+        """Set the deadline of what is stored from now on."""
+        await self._service.write(_expect, self.id, self._service.settings.upload_most_s)
 
+    def check(self, form: Form) -> list[Style]:
+        """The fields, before any photo is looked at; answers the styles."""
+        if form.consent != VERSION:
+            raise ConsentError(VERSION, given=form.consent is not None)
+        return choose_styles(self._service.catalogue, form.styles or DEFAULT_STYLES)
 
-async def _accept(
-    service: Service,
-    user: User,
-    slot: Slot,
-    upload: str,
-    form: Form,
-    styles: tuple[str, ...],
-    photos: Sequence[DecodedPhoto],
-    digests: list[str],
-    request: Request[Any, Any, Any],
-) -> None:
-    settings, safe = service.settings, service.safe
-    now = await service.run(safe.now)
-    photo_key, photo_row = await service.run(safe.new_key, upload, "photo", now + settings.photos_most_s)
-    avatars_until = now + settings.photos_most_s + settings.avatars_after_s
-    _, avatar_row = await service.run(safe.new_key, upload, "avatar", avatars_until)
-    stored = await service.run(_store_crops, service, upload, photo_key, photos)
-    seed = secrets.randbits(32) if form.seed is None else form.seed
-    chosen = choose_styles(service.catalogue, styles)
-    plan = plan_renders(chosen, [photo.quality for photo in photos], settings.avatars, seed)
-    new = NewGeneration(
-        id=upload,
-        owner=user.owner,
-        tier=user.tier,
-        seed=seed,
-        styles=styles,
-        looks=[(planned.style.name, planned.look.name) for planned in plan],
-        consent=form.consent or "",
-        photos=stored,
-        keys=[photo_row, avatar_row],
-        slot=slot,
-    )
-    # The originals go before the transaction that accepts what was made of them.
-    await service.run(_delete_originals, service, upload)
-    key = request.scope["state"].get("idempotency_key")
-    await service.write(_commit, service, new, digests, key, form.digest)
+    async def decode(self, form: Form) -> list[DecodedPhoto]:
+        """The crops, read in a process that can do no harm."""
+        async with self._service.decoders.take() as decoder:
+            photos = [self.originals.chunks(index) for index in range(form.photo_count)]
+            return await decoder.read(photos, self._user.owner)
 
+    async def store(self, form: Form, styles: Sequence[Style], photos: Sequence[DecodedPhoto]) -> NewGeneration:
+        """Store the crops and delete the originals; answers what is to be committed."""
+        return await self._service.run(self._store, form, styles, photos)
 
-def _store_crops(service: Service, upload: str, key: bytes, photos: Sequence[DecodedPhoto]) -> list[NewPhoto]:
-    stored = []
-    for index, photo in enumerate(photos):
-        name, digest = service.safe.put(Place(upload, index, "photo"), key, photo.pixels)
-        stored.append(NewPhoto(name, digest, photo.quality))
-    return stored
+    async def clean(self) -> None:
+        """After a refusal, delete everything; after acceptance there is nothing left to delete."""
+        await self.originals.abandon()
+        await self._service.run(self._delete_unaccepted)
 
+    def _store(self, form: Form, styles: Sequence[Style], photos: Sequence[DecodedPhoto]) -> NewGeneration:
+        safe, settings = self._service.safe, self._service.settings
+        photos_until = safe.now() + settings.photos_most_s
+        photo_key, photo_row = safe.new_key(self.id, "photo", photos_until)
+        _, avatar_row = safe.new_key(self.id, "avatar", photos_until + settings.avatars_after_s)
+        stored = []
+        for index, photo in enumerate(photos):
+            name, digest = safe.put(Place(self.id, index, "photo"), photo_key, photo.pixels)
+            stored.append(NewPhoto(name, digest, photo.quality))
+        self.originals.delete()
+        seed = secrets.randbits(32) if form.seed is None else form.seed
+        plan = plan_renders(styles, [photo.quality for photo in photos], settings.avatars, seed)
+        return NewGeneration(
+            id=self.id,
+            owner=self._user.owner,
+            tier=self._user.tier,
+            seed=seed,
+            styles=tuple(style.name for style in styles),
+            looks=[(planned.style.name, planned.look.name) for planned in plan],
+            consent=VERSION,
+            photos=stored,
+            keys=[photo_row, avatar_row],
+            slot=self._slot,
+        )
 
-def _delete_originals(service: Service, upload: str) -> None:
-    for name in list(service.safe.objects.names(f"uploads/{upload}/")):
-        service.safe.objects.delete(name)
+    def _delete_unaccepted(self) -> None:
+        if self._service.safe.database.read(generations.get, self.id) is None:
+            erase_upload(self._service.safe, self.id)
 
 
 def _commit(
-    connection: sa.Connection, service: Service, new: NewGeneration, digests: list[str], key: str | None, digest: bytes
+    connection: sa.Connection,
+    service: Service,
+    new: NewGeneration,
+    *,
+    digests: list[str],
+    key: str | None,
+    content: bytes,
 ) -> None:
+    """Accept: all of it, or nothing."""
     if not quota.use(connection, new.slot, new.id):
         raise UploadRunningError  # the reservation ran out, and the slot is another upload's by now
     generations.accept(connection, new, service.settings)
-    sign_deletion(connection, service.safe, new.id, new.owner, "originals", digests, "in memory")
+    sign_deletion(connection, service.safe, new.id, new.owner, what="originals", digests=digests, key="in memory")
     if key is not None:
-        idempotency.settle(connection, new.owner, key, digest, new.id)
+        idempotency.settle(connection, new.owner, key, content, new.id)
     accepted = generations.get(connection, new.id)
     assert accepted is not None
     service.jobs.enqueue(connection, new.id, accepted.goes_at)
-
-
-async def _clean(service: Service, originals: Originals, upload: str) -> None:
-    """After a refusal, delete everything; after acceptance there is nothing left to delete."""
-    await originals.abandon()
-    await service.run(_delete_unaccepted, service, upload)
-
-
-def _delete_unaccepted(service: Service, upload: str) -> None:
-    if service.safe.database.read(generations.get, upload) is None:
-        erase_upload(service.safe, upload)
 
 
 def _expect(connection: sa.Connection, upload: str, lives_s: float) -> None:

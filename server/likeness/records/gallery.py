@@ -87,7 +87,7 @@ def get(connection: sa.Connection, avatar: str, owner: str) -> Saved:
 def page(connection: sa.Connection, owner: str, cursor: str | None, limit: int) -> tuple[list[Saved], str | None]:
     """An owner's saved avatars, the newest first."""
     mine = sa.select(_saved).where(_saved.c.owner == owner)
-    found = fetch_page(connection, mine, _saved.c.saved_at, _saved.c.id, cursor, limit)
+    found = fetch_page(connection, mine, _saved.c.saved_at, _saved.c.id, cursor=cursor, limit=limit)
     return [Saved(**row._mapping) for row in found.rows], found.next
 
 
@@ -128,7 +128,9 @@ def delete_picture(connection: sa.Connection, owner: str) -> bool:
     return connection.execute(sa.delete(_pictures).where(_pictures.c.owner == owner)).rowcount == 1
 
 
-def post_story(connection: sa.Connection, saved: Saved, story: str, token: str, caption: str, lives_s: float) -> Story:
+def post_story(
+    connection: sa.Connection, saved: Saved, story: str, *, token: str, caption: str, lives_s: float
+) -> Story:
     """Post an avatar as a story that ends by itself."""
     now = clock(connection)
     posted = Story(story, saved.owner, saved.id, caption, token, now, now + lives_s)
@@ -141,7 +143,7 @@ def post_story(connection: sa.Connection, saved: Saved, story: str, token: str, 
 def stories(connection: sa.Connection, owner: str, cursor: str | None, limit: int) -> tuple[list[Story], str | None]:
     """An owner's stories that can still be seen, the newest first."""
     mine = sa.select(_stories).where(_stories.c.owner == owner, _stories.c.until > clock(connection))
-    found = fetch_page(connection, mine, _stories.c.posted_at, _stories.c.id, cursor, limit)
+    found = fetch_page(connection, mine, _stories.c.posted_at, _stories.c.id, cursor=cursor, limit=limit)
     return [Story(**row._mapping) for row in found.rows], found.next
 
 

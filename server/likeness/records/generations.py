@@ -16,6 +16,7 @@ from likeness.refusals import ConflictError, GoneError, NotFoundError, Overloade
 from likeness.settings import Settings, Tier
 
 State = Literal["queued", "rendering", "done", "failed", "cancelled", "expired"]
+Ending = Literal["done", "failed", "cancelled"]
 RUNNING: Final = ("queued", "rendering")
 # A Lite generation gives way to Plus ones for at most so long.
 LITE_WAITS_S: Final = 900
@@ -160,7 +161,7 @@ def get_owned(connection: sa.Connection, generation: str, owner: str) -> Generat
 def page(connection: sa.Connection, owner: str, cursor: str | None, limit: int) -> tuple[list[Generation], str | None]:
     """An owner's generations, the newest first."""
     mine = sa.select(_table).where(_table.c.owner == owner)
-    found: Page = fetch_page(connection, mine, _table.c.created_at, _table.c.id, cursor, limit)
+    found: Page = fetch_page(connection, mine, _table.c.created_at, _table.c.id, cursor=cursor, limit=limit)
     now = clock(connection)
     return [_generation(row, now) for row in found.rows], found.next
 
@@ -201,7 +202,7 @@ def discard(connection: sa.Connection, generation: Generation, indexes: Sequence
 
 
 def end(
-    connection: sa.Connection, generation: Generation, state: State, reason: str | None, settings: Settings
+    connection: sa.Connection, generation: Generation, state: Ending, reason: str | None, settings: Settings
 ) -> bool:
     """End a running generation: event, deadlines, refund. False when it had ended already."""
     now = clock(connection)
@@ -212,7 +213,7 @@ def end(
         tables.avatars.c.generation == generation.id, tables.avatars.c.state == "pending"
     )
     connection.execute(lost.values(state="failed"))
-    add_event(connection, generation.id, _EVENTS[state], {"reason": reason} if reason else {})
+    add_event(connection, generation.id, state, {"reason": reason} if reason else {})
     if state == "failed" or (state == "cancelled" and generation.first_avatar_at is None):
         quota.refund(connection, generation.slot, generation.id)
     photos_until = now + settings.photos_after_s(generation.tier)
@@ -260,17 +261,12 @@ def ahead_of(connection: sa.Connection, generation: Generation) -> int:
     return connection.execute(chosen).scalar_one()
 
 
-_EVENTS: Final = {"done": "done", "failed": "failed", "cancelled": "cancelled"}
-
-
 def _bring_forward(connection: sa.Connection, generation: str, photos_until: float, avatars_until: float) -> None:
-    for kind, column, until in (
-        ("photos", _table.c.photos_until, photos_until),
-        ("avatars", _table.c.avatars_until, avatars_until),
-    ):
-        later = sa.update(_table).where(_table.c.id == generation, column > until)
-        connection.execute(later.values({column: until}))
-        deadlines.set_deadline(connection, kind, generation, until)
+    of_it = _table.c.id == generation
+    for column, until in ((_table.c.photos_until, photos_until), (_table.c.avatars_until, avatars_until)):
+        connection.execute(sa.update(_table).where(of_it, column > until).values({column: until}))
+    deadlines.set_deadline(connection, "photos", generation, photos_until)
+    deadlines.set_deadline(connection, "avatars", generation, avatars_until)
 
 
 def _past(row: AvatarRow) -> AvatarRow:

@@ -27,6 +27,7 @@ def fetch_page(
     chosen: sa.Select[Any],
     moment: sa.Column[float],
     key: sa.Column[str],
+    *,
     cursor: str | None,
     limit: int,
 ) -> Page:

@@ -73,10 +73,8 @@ def store(connection: sa.Connection, claim: Claim, drawn: Sequence[Drawn]) -> No
     generation = claim.generation.id
     now = clock(connection)
     ready = [each for each in drawn if each.state == "ready"]
-    first = (
-        {"first_avatar_at": sa.func.coalesce(_table.c.first_avatar_at, now)} if ready else {"worker": _table.c.worker}
-    )
-    _hold(connection, claim, first)
+    first: object = sa.func.coalesce(_table.c.first_avatar_at, now) if ready else _table.c.first_avatar_at
+    _hold(connection, claim, {"first_avatar_at": first})
     for each in drawn:
         row = sa.update(tables.avatars).where(
             tables.avatars.c.generation == generation,

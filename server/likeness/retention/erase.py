@@ -57,7 +57,7 @@ def erase_discarded(safe: Safe, generation: str, owner: str, rows: Sequence[gene
     _delete(safe, (row.object for row in rows if row.object))
     digests = [row.digest for row in rows if row.digest]
     if digests:
-        safe.database.write(sign_deletion, safe, generation, owner, "discarded avatars", digests, "")
+        safe.database.write(sign_deletion, safe, generation, owner, what="discarded avatars", digests=digests, key="")
 
 
 def erase_account(safe: Safe, owner: str, settings: Settings) -> str:
@@ -77,7 +77,7 @@ def erase_account(safe: Safe, owner: str, settings: Settings) -> str:
 
 
 def sign_deletion(
-    connection: sa.Connection, safe: Safe, generation: str, owner: str, what: str, digests: list[str], key: str
+    connection: sa.Connection, safe: Safe, generation: str, owner: str, *, what: str, digests: list[str], key: str
 ) -> None:
     """Add a deletion to a generation's receipt, and sign all of it anew. `key` is the destroyed key's id, or empty."""
     deletions = receipts.deletions_of(connection, generation)
@@ -127,7 +127,7 @@ def _photos_gone(connection: sa.Connection, safe: Safe, generation: str, digests
         return
     connection.execute(sa.delete(tables.photos).where(tables.photos.c.generation == generation))
     _mark(connection, generation, {"photos_deleted_at": clock(connection)})
-    sign_deletion(connection, safe, generation, found.owner, "photos", digests, key)
+    sign_deletion(connection, safe, generation, found.owner, what="photos", digests=digests, key=key)
     add_event(connection, generation, "photos_deleted")
 
 
@@ -140,10 +140,11 @@ def _avatars_gone(connection: sa.Connection, safe: Safe, generation: str, digest
     connection.execute(unsaved.values(state="expired"))
     connection.execute(sa.update(tables.avatars).where(rows).values(object=None))
     expired = found.state != "cancelled"
-    values = {"avatars_deleted_at": clock(connection)}
-    _mark(connection, generation, {**values, "state": "expired"} if expired else values)
+    _mark(connection, generation, {"avatars_deleted_at": clock(connection)})
+    if expired:
+        _mark(connection, generation, {"state": "expired"})
     if digests:
-        sign_deletion(connection, safe, generation, found.owner, "avatars", digests, key)
+        sign_deletion(connection, safe, generation, found.owner, what="avatars", digests=digests, key=key)
     if expired:
         add_event(connection, generation, "expired")
 
@@ -154,7 +155,7 @@ def _mark(connection: sa.Connection, generation: str, values: dict[str, object])
 
 def _cancel_all(connection: sa.Connection, owner: str, settings: Settings) -> list[str]:
     mine = sa.select(tables.generations.c.id).where(tables.generations.c.owner == owner)
-    found = [each for each in connection.execute(mine).scalars().all()]
+    found = list(connection.execute(mine).scalars())
     for each in found:
         generation = generations.get(connection, each)
         if generation is not None and generation.avatars_deleted_at is None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from typing import Literal
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -27,17 +29,21 @@ from likeness_plugins import Catalogue
 logger = logging.getLogger(__name__)
 
 
+class Easel(msgspec.Struct, frozen=True):
+    """What all generations of a worker are drawn with."""
+
+    engines: Engines
+    catalogue: Catalogue
+    loop: RenderLoop
+
+
 class Artist:
     """Draws generations, each in the thread that asks; all share one render loop."""
 
-    def __init__(
-        self, safe: Safe, settings: Settings, engines: Engines, catalogue: Catalogue, loop: RenderLoop, worker: str
-    ) -> None:
+    def __init__(self, safe: Safe, settings: Settings, easel: Easel, worker: str) -> None:
         self._safe = safe
         self._settings = settings
-        self._engines = engines
-        self._catalogue = catalogue
-        self._loop = loop
+        self._engines, self._catalogue, self._loop = easel.engines, easel.catalogue, easel.loop
         self._worker = worker
 
     def draw(self, generation: str) -> None:
@@ -117,9 +123,8 @@ class Artist:
         render = result.render
         if isinstance(result, Lost):
             logger.warning("Avatar %d of %s %s.", render.index, claim.generation.id, result.state)
-            return Drawn(
-                render.index, render.style.name, render.look.name, "refused" if result.state == "refused" else "failed"
-            )
+            state: Literal["refused", "failed"] = "refused" if result.state == "refused" else "failed"
+            return Drawn(render.index, render.style.name, render.look.name, state)
         place = Place(claim.generation.id, render.index, "avatar")
         # The fence in the name keeps a worker that lost its claim from writing over its successor's avatar.
         name, digest = self._safe.put(place, key, encode_webp(result.pixels), f"{place.name}-{claim.fence}")

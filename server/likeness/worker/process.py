@@ -10,7 +10,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final
+from typing import IO, Final
 
 import msgspec
 
@@ -20,7 +20,7 @@ from likeness.records import work, workers
 from likeness.retention import Sweeper
 from likeness.safe import Safe, data_folder, open_safe
 from likeness.settings import Settings
-from likeness.worker.artist import Artist
+from likeness.worker.artist import Artist, Easel
 from likeness.worker.jobs import JobRunner
 from likeness.worker.loop import RenderLoop
 from likeness_engines import load_engines
@@ -28,7 +28,8 @@ from likeness_engines import load_engines
 logger = logging.getLogger(__name__)
 # Below the server's: what users wait for at the other end of a request goes before the next step.
 NICENESS: Final = 5
-STEP_WAIT_S: Final = 1.0
+BEATS: Final = 6  # in a lease
+LOCK_WAIT_S: Final = 0.1
 
 
 class WorkerError(LikenessError):
@@ -41,6 +42,8 @@ def run_worker(settings: Settings, stop: threading.Event) -> None:
     """Draw generations until `stop` is set; raises WorkerError when this worker must not go on."""
     os.nice(NICENESS)
     with _alone(settings, stop) as alone:
+        if stop.is_set():
+            return
         safe = open_safe(settings)
         worker = f"{os.uname().nodename}-{os.getpid()}-{secrets.token_hex(4)}"
         safe.database.write(workers.register, worker, _place(settings), alone)
@@ -55,59 +58,62 @@ def run_worker(settings: Settings, stop: threading.Event) -> None:
 
 
 def _draw(safe: Safe, settings: Settings, worker: str, stop: threading.Event) -> None:
-    catalogue = load_catalogue()
-    engines = load_engines(
-        open_model_pack(Path(settings.pack) if settings.pack else None), settings.backend, settings.threads or None
-    )
+    pack = open_model_pack(Path(settings.pack) if settings.pack else None)
+    engines = load_engines(pack, settings.backend, settings.threads or None)
     loop = RenderLoop(engines, lambda claims: safe.database.read(work.still_claimed, claims))
-    artist = Artist(safe, settings, engines, catalogue, loop, worker)
+    artist = Artist(safe, settings, Easel(engines, load_catalogue(), loop), worker)
     jobs = JobRunner(settings, worker, artist.draw)
     loop.start()
     jobs.start()
     logger.info("Worker %s draws.", worker)
     try:
-        _beat(safe, settings, worker, stop, loop, jobs)
+        while not stop.is_set():
+            _beat(safe, worker, loop)
+            _take_over(safe, settings, jobs)
+            stop.wait(settings.lease_s / BEATS)
     finally:
         loop.stop()
         jobs.stop()
 
 
-def _beat(
-    safe: Safe, settings: Settings, worker: str, stop: threading.Event, loop: RenderLoop, jobs: JobRunner
-) -> None:
-    """Renew the lease and hand on what dead workers left, six times a lease."""
-    while True:
-        if not safe.database.write(workers.beat, worker, msgspec.structs.asdict(loop.stats)):
-            raise WorkerError("This worker gave no sign for too long and was declared dead. Start another.")
-        if not loop.alive:
-            raise WorkerError("The render loop failed; see the log above. Start another worker.")
-        dead = safe.database.write(workers.bury, settings.lease_s)
-        if dead:
-            jobs.hand_on(dead)
-            safe.database.write(workers.released, dead)
-        # A job that ended without its generation would leave it, and its photos, for ever.
-        for generation in jobs.ended(safe.database.read(work.running)):
-            logger.warning("The job of generation %s ended without it.", generation)
-            safe.database.write(work.give_up, generation, settings)
-        if stop.wait(settings.lease_s / 6):
-            return
+def _beat(safe: Safe, worker: str, loop: RenderLoop) -> None:
+    """Renew the lease; raises WorkerError when it is lost, or there is no loop left to draw."""
+    if not safe.database.write(workers.beat, worker, msgspec.structs.asdict(loop.stats)):
+        raise WorkerError("This worker gave no sign for too long and was declared dead. Start another.")
+    if not loop.alive:
+        raise WorkerError("The render loop failed; see the log above. Start another worker.")
+
+
+def _take_over(safe: Safe, settings: Settings, jobs: JobRunner) -> None:
+    """Put back into the queue what dead workers left, and end what no job is left for."""
+    dead = safe.database.write(workers.bury, settings.lease_s)
+    if dead:
+        jobs.hand_on(dead)
+        safe.database.write(workers.released, dead)
+    for generation in jobs.ended(safe.database.read(work.running)):
+        # Its photos would wait for it until their last deadline.
+        logger.warning("The job of generation %s ended without it.", generation)
+        safe.database.write(work.give_up, generation, settings)
 
 
 @contextmanager
 def _alone(settings: Settings, stop: threading.Event) -> Iterator[bool]:
-    """With SQLite, hold the data folder's worker lock: the kernel frees it with its holder, so earlier ones are dead."""
+    """With SQLite, hold the worker lock: the kernel frees it with its holder, so earlier workers are dead."""
     if not settings.database_url.startswith("sqlite"):
         yield False
         return
     with (data_folder(settings) / "worker.lock").open("w") as file:
-        while True:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                if stop.wait(STEP_WAIT_S / 10):
-                    return
+        while not _lock(file) and not stop.wait(LOCK_WAIT_S):
+            pass
         yield True
+
+
+def _lock(file: IO[str]) -> bool:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def _place(settings: Settings) -> str:

@@ -53,7 +53,7 @@ class Supervisor:
 
     def _one_life(self) -> int:
         command = [sys.executable, "-m", "likeness.worker.child"]
-        with subprocess.Popen(command, stdin=subprocess.PIPE) as process:
+        with subprocess.Popen(command, stdin=subprocess.PIPE) as process:  # noqa: S603 - the command is ours
             self._process = process
             assert process.stdin is not None
             try:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 from litestar.connection import ASGIConnection
@@ -32,11 +32,11 @@ class Authentication(ASGIMiddleware):
 
     async def handle(self, scope: Scope, receive: Receive, send: Send, next_app: ASGIApp) -> None:
         """Authenticate, or refuse before anything else is looked at."""
-        connection = ASGIConnection[object, object, object, object](scope)
+        connection = ASGIConnection[Any, Any, Any, Any](scope)
         scope["user"] = await self._user(connection)
         await next_app(scope, receive, send)
 
-    async def _user(self, connection: ASGIConnection[object, object, object, object]) -> User:
+    async def _user(self, connection: ASGIConnection[Any, Any, Any, Any]) -> User:
         kind, _, token = connection.headers.get("authorization", "").partition(" ")
         if token:
             if kind.lower() != "bearer":
@@ -55,13 +55,13 @@ class Authentication(ASGIMiddleware):
             else self._tokens.local_user
         )
 
-    def _check_host(self, connection: ASGIConnection[object, object, object, object]) -> None:
+    def _check_host(self, connection: ASGIConnection[Any, Any, Any, Any]) -> None:
         """A name of ours: otherwise another site's name was pointed at this server (DNS rebinding)."""
         host = urlsplit(f"//{connection.headers.get('host', '')}").hostname or ""
         if host not in self._hosts and "*" not in self._hosts and not is_loopback(host):
             raise ForeignOriginError("This server does not go by that Host name. Add it to allowed_hosts if it should.")
 
-    def _check_origin(self, connection: ASGIConnection[object, object, object, object]) -> None:
+    def _check_origin(self, connection: ASGIConnection[Any, Any, Any, Any]) -> None:
         if connection.scope["method"] in SAFE_METHODS:  # type: ignore[typeddict-item]
             return
         origin, site = connection.headers.get("origin"), connection.headers.get("sec-fetch-site")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+from typing import Any
 
 from litestar import Request
 from litestar.enums import ScopeType
@@ -12,7 +13,8 @@ from litestar.types import ASGIApp, Receive, Scope, Send
 
 from likeness.http.middleware.answer import answered, is_no_upload
 from likeness.http.service import Service
-from likeness.http.upload import ACCEPTED, accepted_response, digest_only
+from likeness.http.upload import ACCEPTED, accepted_response, read_upload
+from likeness.intake import DiscardingSink
 from likeness.records import idempotency
 from likeness.refusals import InputError, KeyReusedError
 
@@ -28,7 +30,7 @@ class Idempotency(ASGIMiddleware):
 
     async def handle(self, scope: Scope, receive: Receive, send: Send, next_app: ASGIApp) -> None:
         """Without a key, pass on; with a known one, compare and answer; with a new one, claim it."""
-        request = Request[object, object, object](scope, receive=receive, send=send)
+        request = Request[Any, Any, Any](scope, receive=receive, send=send)
         key = self._key(request)
         if key is None:
             await next_app(scope, receive, send)
@@ -36,7 +38,8 @@ class Idempotency(ASGIMiddleware):
         owner = scope["user"].owner
         known = await self._service.write(idempotency.claim, owner, key, self._service.settings.upload_most_s)
         if known is not None:
-            if not known.same(await digest_only(self._service, request)):
+            form = await read_upload(self._service, request, DiscardingSink())
+            if not known.same(form.digest):
                 raise KeyReusedError
             response = await accepted_response(self._service, known.generation, owner)
             await response.to_asgi_response(app=None, request=request)(scope, receive, send)
@@ -49,7 +52,7 @@ class Idempotency(ASGIMiddleware):
             if status != ACCEPTED:
                 await self._service.write(idempotency.release, owner, key)
 
-    def _key(self, request: Request[object, object, object]) -> str | None:
+    def _key(self, request: Request[Any, Any, Any]) -> str | None:
         """The header's keyed digest: what clients put there may be personal."""
         given = request.headers.get("idempotency-key")
         if given is None:

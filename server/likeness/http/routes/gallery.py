@@ -62,7 +62,7 @@ async def delete_saved(request: Request[User, Any, Any], service: Service, avata
     operation_id="exportGallery",
     tags=["gallery"],
     responses={
-        200: ResponseSpec(data_container=bytes, generate_examples=False, media_type=ZIP, description="The archive."),  # type: ignore[arg-type]
+        200: ResponseSpec(data_container=bytes, generate_examples=False, media_type=ZIP, description="The archive."),
         **refusals(),
     },
 )

@@ -47,14 +47,16 @@ LastEvent = Annotated[
     raises=[],
 )
 async def create_generation(
-    request: Request[User, Any, Any], service: Service, idempotency_key: IdempotencyKey = None
+    request: Request[User, Any, Any],
+    service: Service,
+    idempotency_key: IdempotencyKey = None,  # noqa: ARG001 - the middleware reads it; here it is declared
 ) -> Response[GenerationView]:
     """Upload 3 to 10 photos of one person and queue the avatars; `Location` is where to look.
 
     Refused before the body is read when the plan, the region, the day's quota or the queue do not allow it.
     """
-    view = await receive_upload(service, request, request.user, request.scope["state"]["slot"])
-    return await accepted_response(service, view.id, request.user.owner)
+    generation = await receive_upload(service, request, request.user, request.scope["state"]["slot"])
+    return await accepted_response(service, generation, request.user.owner)
 
 
 @get("/v1/generations", operation_id="listGenerations", tags=["generations"], responses=refusals())
@@ -85,8 +87,8 @@ async def get_generation(request: Request[User, Any, Any], service: Service, gen
 async def follow_generation(service: Service, generation: str, last_event_id: LastEvent = None) -> Response[Any]:
     """Server-sent events: queued, progress, avatar, done, failed, cancelled, photos_deleted, expired.
 
-    Numbered from 1 and stored: come back with `Last-Event-ID` after a lost connection or a restart. A comment comes every
-    15 seconds, and the stream ends when the generation has ended and its photos are deleted.
+    Numbered from 1 and stored: come back with `Last-Event-ID` after a lost connection or a restart. A comment comes
+    every 15 seconds, and the stream ends when the generation has ended and its photos are deleted.
     """
     seen = await check_last_event(service, generation, last_event_id)
     stored = await service.read(events.events_after, generation, 0)

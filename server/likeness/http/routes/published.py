@@ -56,7 +56,8 @@ async def post_story(request: Request[User, Any, Any], service: Service, data: N
     saved = await service.read(gallery.get, data.avatar, request.user.owner)
     token, story = secrets.token_urlsafe(24), secrets.token_hex(12)
     lives_s = service.settings.story_s
-    posted = await service.write(gallery.post_story, saved, story, token, data.caption, lives_s)
+    caption = data.caption
+    posted = await service.write(gallery.post_story, saved, story, token=token, caption=caption, lives_s=lives_s)
     return view_story(posted, public_url(request, service))
 
 
