@@ -113,7 +113,7 @@ class _Original:
         """Leave nothing of a photo that did not come whole."""
         file, self._file = self._file, None
         if file is not None:
-            stopped = UploadRunningError()
+            stopped = InterruptedError("the upload was given up")
             await self._originals.run(file.__exit__, type(stopped), stopped, None)
 
     async def _store(self, sealed: bytes, flush: bool = False) -> None:
