@@ -1,4 +1,5 @@
-# Two commands do everything from a bare clone, in any folder: `make demo` draws avatars, `make test` runs the tests.
+# Two commands do everything from a bare clone, in any folder: `make run` serves, `make test` runs the tests.
+# Settings of the server are variables:  LIKENESS_PORT=9000 LIKENESS_QUOTA_LITE=100 make run
 # Outside a machine with its own wheel index, plain `torch` is a CUDA build of several gigabytes; TORCH_INDEX names where to
 # get the CPU build:  make test TORCH_INDEX=https://download.pytorch.org/whl/cpu
 HERE := $(dir $(abspath $(lastword $(MAKEFILE_LIST))))
@@ -9,11 +10,15 @@ TORCH_INDEX ?=
 PIP := $(PY) -m pip install --quiet --disable-pip-version-check
 PHOTOS ?= portraits
 
-.PHONY: demo test parity lint bench clean
-.DEFAULT_GOAL := demo
+.PHONY: run demo test parity lint bench clean
+.DEFAULT_GOAL := run
 
-demo: $(VENV)/.demo
-	@cd $(HERE) && $(PY) benchmarks/demo.py out/demo
+run: $(VENV)/.run
+	@cd $(HERE) && echo "Photos to try with:" && $(PY) benchmarks/demo.py photos out/photos
+	@cd $(HERE) && exec $(VENV)/bin/likeness serve --data out/data
+
+demo: $(VENV)/.run
+	@cd $(HERE) && $(PY) benchmarks/demo.py render out/demo
 
 test: $(VENV)/.test
 	cd $(HERE) && $(PY) -m pytest -m "not slow"
@@ -34,11 +39,11 @@ $(VENV)/.venv:
 	$(PYTHON) -m venv $(VENV)
 	touch $@
 
-$(VENV)/.demo: $(VENV)/.venv $(HERE)pyproject.toml
+$(VENV)/.run: $(VENV)/.venv $(HERE)pyproject.toml
 	cd $(HERE) && $(PIP) -e '.[demo]'
 	touch $@
 
-$(VENV)/.test: $(VENV)/.demo
+$(VENV)/.test: $(VENV)/.run
 	$(PIP) $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) torch==2.13.0
 	cd $(HERE) && $(PIP) -e '.[export,dev]'
 	touch $@

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import signal
 import socket
 import sys
 from collections.abc import Iterator
@@ -34,12 +35,15 @@ def serve(settings: Settings, worker: bool) -> int:
         supervisor = Supervisor(settings) if worker else None
         if supervisor:
             supervisor.start()
+        # uvicorn raises a signal that it handled once more at its end; the worker is still to be stopped then.
+        signal.signal(signal.SIGTERM, lambda *_: None)
+        server = _Server(app)
         try:
-            _Server(app).run([listening])
+            server.run([listening])
         finally:
             if supervisor:
                 supervisor.stop()
-    return 0
+    return 0 if server.started else 1
 
 
 def migrate(settings: Settings) -> None:

@@ -11,6 +11,7 @@ from typing import Any, Concatenate, Final, ParamSpec, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy import event
+from sqlalchemy.dialects import postgresql, sqlite
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -27,7 +28,9 @@ class Database:
         self.url = url
         self.is_sqlite = url.startswith("sqlite")
         self._engine = (
-            _sqlite_engine(url) if self.is_sqlite else sa.create_engine(url, pool_size=POOL, pool_pre_ping=True)
+            _sqlite_engine(url)
+            if self.is_sqlite
+            else sa.create_engine(url, pool_size=POOL, pool_pre_ping=True, hide_parameters=True)
         )
 
     def read(self, query: Callable[Concatenate[sa.Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
@@ -71,6 +74,12 @@ class Database:
         self._engine.dispose()
 
 
+def insert_unless_there(connection: sa.Connection, table: sa.Table, **values: object) -> bool:
+    """Insert a row unless its key is taken; returns whether it was inserted. Two at the same moment: one is."""
+    dialect = sqlite if connection.dialect.name == "sqlite" else postgresql
+    return connection.execute(dialect.insert(table).values(values).on_conflict_do_nothing()).rowcount == 1
+
+
 def clock(connection: sa.Connection) -> float:
     """Seconds since 1970 by the database's clock, the one that all machines share."""
     if connection.dialect.name == "sqlite":
@@ -78,8 +87,13 @@ def clock(connection: sa.Connection) -> float:
     return float(connection.exec_driver_sql("SELECT extract(epoch FROM clock_timestamp())").scalar_one())
 
 
+def _postgresql_engine(url: str) -> sa.Engine:
+    # Parameters are keys and digests: they are in no error's text.
+    return sa.create_engine(url, pool_size=POOL, pool_pre_ping=True, hide_parameters=True)
+
+
 def _sqlite_engine(url: str) -> sa.Engine:
-    engine = sa.create_engine(url, pool_size=POOL, connect_args={"timeout": 30})
+    engine = sa.create_engine(url, pool_size=POOL, hide_parameters=True, connect_args={"timeout": 30})
 
     @event.listens_for(engine, "connect")
     def configure(connection: Any, _record: object) -> None:

@@ -174,10 +174,11 @@ trends = Table(
 deadlines = Table(
     "deadlines",
     metadata,
-    Column("kind", String(16), primary_key=True),  # upload photos avatars story tombstone
+    Column("kind", String(16), primary_key=True),  # upload refused photos avatars object story account tombstone
     Column("subject", String(64), primary_key=True),
     _time("due_at"),
     Column("done_at", Double),
+    Column("key", String(64)),  # public id of the key that was destroyed for it
     Index("deadlines_due", "done_at", "due_at"),
 )
 
@@ -198,6 +199,5 @@ workers = Table(
     _time("started_at"),
     _time("beat_at"),
     Column("ended_at", Double),  # by itself or declared dead: never undone
-    Column("released", Integer, nullable=False, default=0),  # whether its generations were handed on
     Column("stats", Text, nullable=False, default="{}"),
 )

@@ -21,6 +21,7 @@ from likeness.http.problems import answer_problem, problem_of
 from likeness.http.routes import ROUTES
 from likeness.http.service import Service
 from likeness.http.tokens import Tokens
+from likeness.refusals import InputError
 from likeness.safe import open_safe
 from likeness.settings import Settings
 
@@ -36,7 +37,7 @@ class Application:
     def __init__(self, settings: Settings) -> None:
         safe = open_safe(settings)
         self.service = Service(settings, safe)
-        self._metrics = Metrics(safe.database)
+        self._metrics = Metrics(safe.database, settings.lease_s)
         self._tokens = Tokens(settings, self.service.secret)
         self.litestar = self._litestar(settings)
         self._asgi: ASGIApp = Observe(self.litestar, self._metrics)
@@ -72,11 +73,25 @@ class Application:
             },
             exception_handlers={Exception: self._answer},
             openapi_config=openapi_config(),
+            request_class=_Request,
             lifespan=[lifespan],
             logging_config=None,
         )
 
-    def _answer(self, request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
-        problem, _ = problem_of(error)
+    def _answer(self, _request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
+        problem, headers = problem_of(error)
         self._metrics.refusal(problem.code)
-        return answer_problem(request, error)
+        return answer_problem(problem, headers)
+
+
+class _Request(Request[Any, Any, Any]):
+    """Refuses bodies that break the JSON reader in ways that Litestar does not expect."""
+
+    async def json(self) -> Any:
+        """The body as Python's own types."""
+        try:
+            return await super().json()
+        except UnicodeDecodeError as error:
+            raise InputError("The body is not UTF-8. Send JSON as UTF-8.") from error
+        except RecursionError as error:
+            raise InputError("The body has too many brackets in brackets. GET /schema says what to send.") from error

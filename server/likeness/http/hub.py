@@ -9,10 +9,12 @@ from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Any, Final
 
-from likeness.records.events import Event, last_event_id, new_events
+from likeness.records.events import Event, existing, last_event_id, new_events
 
 # Streams hear of an event at most so late; the database is read so often, however many streams there are.
 EVERY_S: Final = 0.15
+LOOK_BACK: Final = 100
+TURNS_BETWEEN_CHECKS: Final = 100
 logger = logging.getLogger(__name__)
 Inbox = asyncio.Queue[Event | None]
 
@@ -24,6 +26,9 @@ class Hub:
         self._read = read
         self._inboxes: defaultdict[str, set[Inbox]] = defaultdict(set)
         self._wanted = asyncio.Event()
+        self.reading = asyncio.Event()  # set once every event from now on comes to the inboxes
+        self._last: int | None = None
+        self._handed_out: dict[int, None] = {}  # in order, the oldest first
         self._task: asyncio.Task[None] | None = None
         self.stopping = False
 
@@ -64,21 +69,44 @@ class Hub:
                 self._wanted.clear()
 
     async def _run(self) -> None:
-        last = None
+        turn = 0
         while True:
-            if not self._wanted.is_set():
-                last = None
-                await self._wanted.wait()
+            await self._wanted.wait()
+            turn += 1
             try:
-                # Whoever listens reads the stored events itself: those before this moment are nobody's loss.
-                last = await self._read(last_event_id) if last is None else await self._hand_out(last)
+                await self._turn()
+                if turn % TURNS_BETWEEN_CHECKS == 0:
+                    await self._end_forgotten()
             except Exception:
                 logger.exception("Events could not be read; trying again.")
+            if not self._wanted.is_set():
+                self._last = None
+                self.reading.clear()
             await asyncio.sleep(EVERY_S)
 
-    async def _hand_out(self, last: int) -> int:
-        events: list[Event] = await self._read(new_events, last)
-        for event in events:
-            for inbox in self._inboxes.get(event.generation, ()):
-                inbox.put_nowait(event)
-        return events[-1].id if events else last
+    async def _turn(self) -> None:
+        if self._last is None:
+            # Whoever listens reads the stored events after this: so none falls in between.
+            self._last = await self._read(last_event_id)
+            self._handed_out.clear()
+            self.reading.set()
+            return
+        # On PostgreSQL a smaller id may be committed after a larger one: look back a little, and at each event once.
+        for event in await self._read(new_events, self._last - LOOK_BACK):
+            if event.id not in self._handed_out:
+                self._hand_out(event)
+        while len(self._handed_out) > 2 * LOOK_BACK:
+            self._handed_out.pop(next(iter(self._handed_out)))
+
+    def _hand_out(self, event: Event) -> None:
+        self._handed_out[event.id] = None
+        self._last = max(self._last or 0, event.id)
+        for inbox in self._inboxes.get(event.generation, ()):
+            inbox.put_nowait(event)
+
+    async def _end_forgotten(self) -> None:
+        """End the streams of generations that were forgotten, with all their events, while somebody listened."""
+        listened = list(self._inboxes)
+        for generation in set(listened) - await self._read(existing, listened):
+            for inbox in self._inboxes.get(generation, ()):
+                inbox.put_nowait(None)

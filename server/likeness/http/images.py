@@ -9,14 +9,16 @@ from typing import Annotated, Final, Literal
 import msgspec
 import numpy as np
 from litestar.openapi.datastructures import ResponseSpec
-from litestar.params import Parameter
+from litestar.params import QueryParameter
 from PIL import Image
 
 from likeness.provenance import encode_png, encode_webp
 from likeness.refusals import NotAcceptableError
 
 Size = Literal["64", "128", "256", "full"]
-SizeQuery = Annotated[Size, Parameter(query="size", description="Side in pixels; `full` is as drawn.", required=False)]
+SizeQuery = Annotated[
+    Size, QueryParameter(name="size", description="Side in pixels; `full` is as drawn.", required=False)
+]
 WEBP: Final = "image/webp"
 PNG: Final = "image/png"
 
@@ -41,13 +43,20 @@ def image_responses() -> dict[int, ResponseSpec]:
 
 def choose_format(accept: str | None) -> str:
     """WebP unless the Accept header prefers PNG; raises NotAcceptableError when it takes neither."""
-    ranked = sorted(_ranges(accept or "*/*"), key=lambda each: -each[1])
-    for wanted, quality in ranked:
-        if quality > 0 and wanted in (WEBP, "image/*", "*/*"):
-            return WEBP
-        if quality > 0 and wanted == PNG:
-            return PNG
+    ranges = _ranges(accept or "*/*")
+    best = max((WEBP, PNG), key=lambda media_type: _preference(media_type, ranges))
+    if _preference(best, ranges)[0] > 0:
+        return best
     raise NotAcceptableError
+
+
+def _preference(media_type: str, ranges: list[tuple[str, float]]) -> tuple[float, int]:
+    """Quality and earliness of the most specific range that covers a media type (RFC 9110, 12.5.1)."""
+    for wanted in (media_type, "image/*", "*/*"):
+        for place, (name, quality) in enumerate(ranges):
+            if name == wanted:
+                return quality, -place
+    return 0.0, 0
 
 
 def make_variant(webp: bytes, size: Size, media_type: str) -> Picture:

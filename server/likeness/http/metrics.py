@@ -22,9 +22,9 @@ _BUCKETS: Final = (0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 1
 class Metrics:
     """One registry an application, so that several in one process do not mix."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, lease_s: float) -> None:
         self._registry = CollectorRegistry()
-        self._registry.register(_Service(database))
+        self._registry.register(_Service(database, lease_s))
         self._seconds = Histogram(
             "likeness_request_seconds",
             "Requests.",
@@ -50,22 +50,23 @@ class Metrics:
 class _Service(Collector):
     """Numbers of the whole service, the same whichever process is asked."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, lease_s: float) -> None:
         self._database = database
+        self._lease_s = lease_s
 
     def collect(self) -> Iterator[Metric]:
-        counted = self._database.read(_count)
+        counted = self._database.read(_count, self._lease_s)
         yield from counted
 
     def describe(self) -> list[Metric]:
         return []  # registering must not read the database
 
 
-def _count(connection: sa.Connection) -> list[Metric]:
-    return [*_queue(connection), *_deletions(connection), *_workers(connection)]
+def _count(connection: sa.Connection, lease_s: float) -> list[Metric]:
+    return [*_queue(connection, lease_s), *_deletions(connection), *_workers(connection, lease_s)]
 
 
-def _queue(connection: sa.Connection) -> Iterator[Metric]:
+def _queue(connection: sa.Connection, lease_s: float) -> Iterator[Metric]:
     table = tables.generations
     states = GaugeMetricFamily("likeness_generations", "Generations by state.", labels=["state"])
     for state, count in connection.execute(sa.select(table.c.state, sa.func.count()).group_by(table.c.state)):
@@ -74,7 +75,7 @@ def _queue(connection: sa.Connection) -> Iterator[Metric]:
     oldest = connection.execute(sa.select(sa.func.min(table.c.created_at)).where(table.c.state == "queued")).scalar()
     age = 0.0 if oldest is None else clock(connection) - oldest
     yield GaugeMetricFamily("likeness_queue_age_seconds", "Age of the oldest waiting generation.", value=age)
-    queue: Estimate = generations.estimate(connection)
+    queue: Estimate = generations.estimate(connection, lease_s)
     yield GaugeMetricFamily("likeness_queue_wait_seconds", "Estimated wait of a new generation.", value=queue.wait_s)
     ended = sa.select(sa.func.count(), sa.func.coalesce(sa.func.sum(table.c.ended_at - table.c.created_at), 0.0))
     count, seconds = connection.execute(ended.where(table.c.ended_at.is_not(None))).one()
@@ -115,9 +116,9 @@ _WORKER: Final = (
 )
 
 
-def _workers(connection: sa.Connection) -> Iterator[Metric]:
+def _workers(connection: sa.Connection, lease_s: float) -> Iterator[Metric]:
     """Totals of each live worker: batch fill is rows over room, step time is step_seconds over steps."""
-    stats = workers.stats_of_living(connection)
+    stats = workers.stats_of_living(connection, lease_s)
     yield GaugeMetricFamily("likeness_workers", "Workers with a lease.", value=len(stats))
     for name, meaning, key in _WORKER:
         family = CounterMetricFamily(name, meaning, labels=["worker"])

@@ -65,6 +65,17 @@ class StreamOperation(Operation):
             answer.content = {"text/event-stream": OpenAPIMediaType(schema=Schema(type=OpenAPIType.STRING))}
 
 
+@dataclass
+class ImageOperation(Operation):
+    """Routes that answer an image in the format that the client accepts."""
+
+    def __post_init__(self) -> None:
+        answer: Any = (self.responses or {}).get("200")
+        if answer is not None and answer.content:
+            [image] = answer.content.values()
+            answer.content = {"image/webp": image, "image/png": image}
+
+
 def upload_schema() -> Schema:
     """The form of an upload."""
     text = OpenAPIType.STRING

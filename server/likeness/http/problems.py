@@ -7,8 +7,8 @@ import logging
 from typing import Annotated, Any, Final
 
 import msgspec
-from litestar import Request, Response
-from litestar.exceptions import HTTPException
+from litestar import Response
+from litestar.exceptions import HTTPException, InternalServerException
 from litestar.openapi.datastructures import ResponseSpec
 from msgspec import Meta
 
@@ -26,6 +26,9 @@ _CODES: Final = {
     413: "too_large",
     415: "unsupported_media_type",
 }
+# What others call the end of a request whose client went away: nobody reads the answer, and it is nobody's fault here.
+CLIENT_GONE: Final = 499
+_DISCONNECTED: Final = "client disconnected prematurely"  # Litestar's only sign of it
 _REMEDIES: Final = {
     404: "There is nothing at this address. GET /schema lists all of them.",
     405: "This address does not take this method. GET /schema lists what it takes.",
@@ -69,29 +72,29 @@ def problem_of(error: Exception) -> tuple[Problem, dict[str, str]]:
         extra = {"photos": list(error.photos)}
     if isinstance(error, ServiceError):
         headers, extra = error.headers, error.extra
-    if isinstance(error, LikenessError) and error.status < 500:
-        return _problem(error.status, error.code, str(error), extra), headers
-    if isinstance(error, ServiceError):
+    if isinstance(error, LikenessError) and error.status != 500:
         return _problem(error.status, error.code, str(error), extra), headers
     if isinstance(error, HTTPException) and error.status_code < 500:
         detail = _REMEDIES.get(error.status_code) or _said(error)
         code = _CODES.get(error.status_code, "bad_request")
         return _problem(error.status_code, code, detail, {}), dict(error.headers or {})
+    if isinstance(error, InternalServerException) and error.detail == _DISCONNECTED:
+        return _problem(CLIENT_GONE, "client_gone", "The request did not come whole. Send it again.", {}), {}
     logger.error("A request failed.", exc_info=error)
     detail = "Something failed on our side. Try again; if it lasts, tell the operator the request_id."
     return _problem(500, "internal_error", detail, {}), {}
 
 
-def answer_problem(_request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
-    """Litestar's exception handler for everything."""
-    problem, headers = problem_of(error)
+def answer_problem(problem: Problem, headers: dict[str, str]) -> Response[bytes]:
+    """A problem as a response."""
     return Response(msgspec.json.encode(problem), status_code=problem.status, media_type=MEDIA_TYPE, headers=headers)
 
 
 def _said(error: HTTPException) -> str:
     """Litestar's words for a wrong query, path or body, with the field's own."""
     fields = [f"{each.get('key', 'body')}: {each.get('message', 'is wrong')}" for each in _details(error)]
-    return f"{error.detail}. {'; '.join(fields)}" if fields else error.detail
+    said = f"{error.detail}: {'; '.join(fields)}" if fields else error.detail
+    return f"{said.rstrip('.')}. GET /schema says what to send."
 
 
 def _details(error: HTTPException) -> list[dict[str, Any]]:
@@ -100,5 +103,5 @@ def _details(error: HTTPException) -> list[dict[str, Any]]:
 
 
 def _problem(status: int, code: str, detail: str, extra: dict[str, Any]) -> Problem:
-    title = http.HTTPStatus(status).phrase
+    title = "Client Closed Request" if status == CLIENT_GONE else http.HTTPStatus(status).phrase
     return Problem(f"urn:likeness:problem:{code}", title, status, detail, code, request_id.get(), **extra)

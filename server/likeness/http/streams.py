@@ -30,12 +30,13 @@ async def check_last_event(service: Service, generation: str, header: str | None
 async def follow(service: Service, generation: str, seen: int) -> AsyncIterator[bytes]:
     """Encoded events after `seen`; ends once the generation has ended and its photos are deleted."""
     with service.hub.listen(generation) as inbox:
-        stored = await service.read(events_after, generation, 0)
-        kinds = {event.kind for event in stored}
-        for event in stored:
+        await service.hub.reading.wait()
+        kinds = set()
+        for event in await service.read(events_after, generation, 0):
+            kinds.add(event.kind)
             if event.number > seen:
+                seen = event.number
                 yield encode_event(event)
-        seen = max(seen, stored[-1].number if stored else 0)
         while not finished(kinds):
             try:
                 async with asyncio.timeout(PING_S):
@@ -43,12 +44,15 @@ async def follow(service: Service, generation: str, seen: int) -> AsyncIterator[
             except TimeoutError:
                 yield PING
                 continue
-            if new is None:  # the server is stopping
+            if new is None:  # the server is stopping, or the generation is forgotten
                 return
-            if new.number > seen:
-                kinds.add(new.kind)
-                seen = new.number
-                yield encode_event(new)
+            # One that was committed late is behind the others in the inbox, but in its place in the database.
+            late = new.number > seen + 1
+            for event in await service.read(events_after, generation, seen) if late else [new]:
+                if event.number > seen:
+                    kinds.add(event.kind)
+                    seen = event.number
+                    yield encode_event(event)
 
 
 def finished(kinds: set[str]) -> bool:

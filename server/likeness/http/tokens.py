@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import logging
+import math
 import time
 from typing import Any, Final
 
@@ -15,10 +17,12 @@ from likeness.users import User, owner_of
 
 SESSION_COOKIE: Final = "likeness_session"
 SESSION_S: Final = 3600
-# An unknown key id makes us ask the platform again, but no more often than this.
+# An unknown key id makes us ask the platform again, but no more often than this; and a known key has to be there still.
 KEYS_AGAIN_S: Final = 30.0
+KEYS_LIVE_S: Final = 300.0
 LEEWAY_S: Final = 30
 LOCAL: Final = "local"
+logger = logging.getLogger(__name__)
 
 
 class Session(msgspec.Struct, frozen=True):
@@ -34,11 +38,9 @@ class Tokens:
     def __init__(self, settings: Settings, secret: bytes) -> None:
         self._settings = settings
         self._secret = secret
-        self._keys = (
-            jwt.PyJWKClient(settings.jwt_jwks_url, cache_keys=False, lifespan=300) if settings.jwt_jwks_url else None
-        )
+        self._keys = jwt.PyJWKClient(settings.jwt_jwks_url, cache_jwk_set=False) if settings.jwt_jwks_url else None
         self._known: dict[str, jwt.PyJWK] = {}
-        self._asked_at = 0.0
+        self._asked_at = -math.inf
         self._asking = asyncio.Lock()
 
     @property
@@ -54,8 +56,11 @@ class Tokens:
             raise UnauthorizedError("The token's `sub` is empty. Let it name the user.")
         if tier not in TIERS:
             raise UnauthorizedError(f"The token's `tier` is none of {', '.join(TIERS)}. Let it be one of them.")
-        region = claims.get("region", "")
-        return User(owner_of(self._secret, self._settings.jwt_issuer, subject), tier, str(region))
+        try:
+            owner = owner_of(self._secret, self._settings.jwt_issuer, subject)
+        except UnicodeEncodeError as error:
+            raise UnauthorizedError("The token's `sub` is not Unicode text. Let it name the user.") from error
+        return User(owner, tier, str(claims.get("region", "")))
 
     def session(self, user: User) -> Session:
         """A cookie's value for a user who came with a token."""
@@ -94,22 +99,28 @@ class Tokens:
         if self._keys is None:
             return self._settings.jwt_secret
         name = str(jwt.get_unverified_header(token).get("kid", ""))
-        if name not in self._known:
+        if name not in self._known or self._due(name):
             await self._fetch(name)
         if name not in self._known:
             raise UnauthorizedError("The token's key is none of the platform's. Get a new token.")
         return self._known[name]
 
+    def _due(self, name: str) -> bool:
+        return time.monotonic() - self._asked_at >= (KEYS_LIVE_S if name in self._known else KEYS_AGAIN_S)
+
     async def _fetch(self, name: str) -> None:
         """Ask for the platform's keys, off the event loop, one at a time and not for every unknown name."""
         assert self._keys is not None
         async with self._asking:
-            if name in self._known or time.monotonic() - self._asked_at < KEYS_AGAIN_S:
+            if not self._due(name):
                 return
             self._asked_at = time.monotonic()
             try:
-                keys = await asyncio.to_thread(self._keys.get_signing_keys, True)
-            except jwt.PyJWKClientError as error:
+                keys = await asyncio.to_thread(self._keys.get_signing_keys)
+            except (jwt.PyJWTError, OSError, ValueError) as error:  # not there, or what it answers is no key set
+                logger.warning("The platform's keys cannot be had: %s.", type(error).__name__)
+                if name in self._known:
+                    return  # an outage of theirs is none of ours
                 raise UnauthorizedError(
                     "The platform's keys cannot be had right now. Try again in a minute."
                 ) from error

@@ -16,7 +16,7 @@ from litestar import Request, Response
 from likeness.database import clock
 from likeness.http.service import Service
 from likeness.http.views import GenerationView, view_generation
-from likeness.intake import DecodedPhoto, Form, FormLimits, PhotoSink, read_form
+from likeness.intake import DecodedPhoto, Form, FormLimits, PhotoSink, UploadTimeoutError, read_form
 from likeness.packs import DEFAULT_STYLES, choose_styles
 from likeness.plan import plan_renders
 from likeness.policy import VERSION
@@ -149,7 +149,7 @@ async def accepted_response(service: Service, generation: str, owner: str) -> Re
 
 async def view_of(service: Service, generation: str, owner: str) -> GenerationView:
     """A generation as its user sees it now."""
-    return await service.read(_view, generation, owner)
+    return await service.read(_view, generation, owner, service.settings.lease_s)
 
 
 async def read_upload(service: Service, request: Request[Any, Any, Any], sink: PhotoSink) -> Form:
@@ -175,10 +175,11 @@ class _Upload:
         self._service = service
         self._user = user
         self._slot = slot
+        self._started = 0.0  # by the database's clock; the photos' time counts from here
 
     async def expect(self) -> None:
         """Set the deadline of what is stored from now on."""
-        await self._service.write(_expect, self.id, self._service.settings.upload_most_s)
+        self._started = await self._service.write(_expect, self.id, self._service.settings.upload_most_s)
 
     def check(self, form: Form) -> list[Style]:
         """The fields, before any photo is looked at; answers the styles."""
@@ -203,9 +204,10 @@ class _Upload:
 
     def _store(self, form: Form, styles: Sequence[Style], photos: Sequence[DecodedPhoto]) -> NewGeneration:
         safe, settings = self._service.safe, self._service.settings
-        photos_until = safe.now() + settings.photos_most_s
+        photos_until = self._started + settings.photos_most_s
+        avatars_until = photos_until + settings.avatars_after_s
         photo_key, photo_row = safe.new_key(self.id, "photo", photos_until)
-        _, avatar_row = safe.new_key(self.id, "avatar", photos_until + settings.avatars_after_s)
+        _, avatar_row = safe.new_key(self.id, "avatar", avatars_until)
         stored = []
         for index, photo in enumerate(photos):
             name, digest = safe.put(Place(self.id, index, "photo"), photo_key, photo.pixels)
@@ -224,6 +226,8 @@ class _Upload:
             photos=stored,
             keys=[photo_row, avatar_row],
             slot=self._slot,
+            photos_until=photos_until,
+            avatars_until=avatars_until,
         )
 
     def _delete_unaccepted(self) -> None:
@@ -241,6 +245,8 @@ def _commit(
     content: bytes,
 ) -> None:
     """Accept: all of it, or nothing."""
+    if not deadlines.drop(connection, "upload", new.id):
+        raise UploadTimeoutError("The upload took too long, and its photos are deleted. Send it again.")
     if not quota.use(connection, new.slot, new.id):
         raise UploadRunningError  # the reservation ran out, and the slot is another upload's by now
     generations.accept(connection, new, service.settings)
@@ -252,13 +258,15 @@ def _commit(
     service.jobs.enqueue(connection, new.id, accepted.goes_at)
 
 
-def _expect(connection: sa.Connection, upload: str, lives_s: float) -> None:
-    deadlines.set_deadline(connection, "upload", upload, clock(connection) + lives_s)
+def _expect(connection: sa.Connection, upload: str, lives_s: float) -> float:
+    now = clock(connection)
+    deadlines.set_deadline(connection, "upload", upload, now + lives_s)
+    return now
 
 
-def _view(connection: sa.Connection, generation: str, owner: str) -> GenerationView:
+def _view(connection: sa.Connection, generation: str, owner: str, lease_s: float) -> GenerationView:
     found = generations.get_owned(connection, generation, owner)
     running = found.state in generations.RUNNING
     position = generations.ahead_of(connection, found) if found.state == "queued" else None
-    queue = generations.estimate(connection) if running else None
+    queue = generations.estimate(connection, lease_s) if running else None
     return view_generation(found, generations.avatars_of(connection, found), position, queue)

@@ -125,8 +125,8 @@ def _warm_up() -> Catalogue:
 def _confine(limits: DecoderLimits) -> None:
     _point_to_null(2)  # until here it carried start-up errors; from here on it could carry photos into a log
     sys.dont_write_bytecode = True
-    # Each thread would take its own share of the address space.
-    cv2.setNumThreads(1)
+    # Each thread takes its own share of the address space, and users wait for the search for faces.
+    cv2.setNumThreads(2)
     AvifImagePlugin.DEFAULT_MAX_THREADS = 1
     for what, most in (
         (resource.RLIMIT_AS, limits.memory_bytes),

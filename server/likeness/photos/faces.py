@@ -23,6 +23,11 @@ SMALLEST_FACE: Final = 44
 # Neighbouring detections, summed over the angles: a face has dozens, a pattern that resembles one has few.
 ENOUGH_VOTES: Final = 6
 SECOND_FACE_AREA: Final = 0.4
+# Neighbours in one turned copy that make a face sure, and the least size of other faces then, in its sizes: under the
+# square root of SECOND_FACE_AREA, by what two measurements of the same face differ.
+SURE_VOTES: Final = 14
+SMALLEST_OTHER: Final = 0.4
+LEAST_WINDOW: Final = 36  # the cascade looks at windows of 24 pixels; coarser, it misses faces in groups
 # A second face's share of the first one's votes: one with eyes is believed sooner than a pattern without.
 SECOND_FACE_VOTES: Final = {True: 0.12, False: 0.5}
 PATCH: Final = 200
@@ -62,15 +67,32 @@ def find_face(rgb: NDArray[np.uint8]) -> Face:
 
 def _votes(grey: Grey) -> Iterator[Face]:
     """Detections in turned copies, each at its place in the upright picture, with its count of neighbours."""
-    cascade = _cascade("haarcascade_frontalface_default")
     even = _bytes(cv2.createCLAHE(2.0, (8, 8)).apply(grey))
-    smallest = max(20, round(min(grey.shape) * 0.06))
+    smallest, scale = max(20, round(min(grey.shape) * 0.06)), 1.0
     for angle in ANGLES:
-        turned, back = _turn(even, angle)
-        boxes, neighbours = cascade.detectMultiScale2(turned, 1.12, 4, minSize=(smallest, smallest))
-        for (x, y, width, _), votes in zip(boxes, neighbours, strict=True):
-            centre = back @ np.array([x + width / 2, y + width / 2, 1.0])
-            yield Face(float(centre[0]), float(centre[1]), float(width), float(angle), eyes=False, votes=float(votes))
+        found = _look(_resize(even, scale), angle, round(smallest * scale), scale)
+        yield from found
+        best = max(found, key=lambda face: face.votes * face.size, default=None)
+        if best is not None and best.votes >= SURE_VOTES and scale == 1.0:
+            # One face is sure. Others matter only if they are not much smaller: a coarser copy shows those too.
+            smallest = max(smallest, round(best.size * SMALLEST_OTHER))
+            scale = min(1.0, LEAST_WINDOW / smallest)
+
+
+def _look(grey: Grey, angle: float, smallest: int, scale: float) -> list[Face]:
+    """Detections of at least `smallest` pixels in one turned copy; places and sizes are divided by `scale`."""
+    turned, back = _turn(grey, angle)
+    cascade = _cascade("haarcascade_frontalface_default")
+    boxes, neighbours = cascade.detectMultiScale2(turned, 1.12, 4, minSize=(smallest, smallest))
+    found = []
+    for (x, y, width, _), votes in zip(boxes, neighbours, strict=True):
+        centre = back @ np.array([x + width / 2, y + width / 2, 1.0]) / scale
+        found.append(Face(float(centre[0]), float(centre[1]), width / scale, angle, eyes=False, votes=float(votes)))
+    return found
+
+
+def _resize(grey: Grey, scale: float) -> Grey:
+    return grey if scale == 1.0 else _bytes(cv2.resize(grey, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA))
 
 
 def _turn(grey: Grey, angle: float) -> tuple[Grey, NDArray[np.float64]]:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Final, Literal
 
 import msgspec
 import sqlalchemy as sa
 
-from likeness.database import clock, tables
+from likeness.database import clock, insert_unless_there, tables
 
-Kind = Literal["upload", "photos", "avatars", "story", "tombstone"]
+Kind = Literal["upload", "refused", "photos", "avatars", "object", "story", "account", "tombstone"]
+# A promise is kept a little early rather than a little late: longer than from one sweep to the next.
+EARLY_S: Final = 2.0
 _table = tables.deadlines
 
 
@@ -23,19 +25,27 @@ class Due(msgspec.Struct, frozen=True):
 
 def set_deadline(connection: sa.Connection, kind: Kind, subject: str, due_at: float) -> None:
     """Set, or bring forward, when a subject's things of a kind have to be gone; never postpones."""
-    earlier = _row(kind, subject), _table.c.done_at.is_(None), _table.c.due_at > due_at
-    if connection.execute(sa.update(_table).where(*earlier).values(due_at=due_at)).rowcount:
-        return
-    if connection.execute(sa.select(_table.c.kind).where(_row(kind, subject))).first() is None:
-        connection.execute(sa.insert(_table).values(kind=kind, subject=subject, due_at=due_at))
+    insert_unless_there(connection, _table, kind=kind, subject=subject, due_at=due_at)
+    later = _row(kind, subject), _table.c.done_at.is_(None), _table.c.due_at > due_at
+    connection.execute(sa.update(_table).where(*later).values(due_at=due_at))
 
 
 def due(connection: sa.Connection, limit: int = 100) -> list[Due]:
-    """What is due by the database's clock, the longest overdue first."""
+    """What is due by the database's clock, or within moments, the longest overdue first."""
     chosen = sa.select(_table.c.kind, _table.c.subject, _table.c.due_at).where(
-        _table.c.done_at.is_(None), _table.c.due_at <= clock(connection)
+        _table.c.done_at.is_(None), _table.c.due_at <= clock(connection) + EARLY_S
     )
     return [Due(*row) for row in connection.execute(chosen.order_by(_table.c.due_at).limit(limit))]
+
+
+def note_key(connection: sa.Connection, kind: Kind, subject: str, key: str) -> None:
+    """Keep a destroyed key's public id until the receipt is signed, by whichever process comes so far."""
+    connection.execute(sa.update(_table).where(_row(kind, subject)).values(key=key))
+
+
+def noted_key(connection: sa.Connection, kind: Kind, subject: str) -> str:
+    """The id that `note_key` kept, or nothing."""
+    return connection.execute(sa.select(_table.c.key).where(_row(kind, subject))).scalar() or ""
 
 
 def hasten(connection: sa.Connection, kind: Kind) -> None:
@@ -45,15 +55,21 @@ def hasten(connection: sa.Connection, kind: Kind) -> None:
     connection.execute(waiting.values(due_at=now))
 
 
+def refuse_upload(connection: sa.Connection, upload: str) -> None:
+    """Turn an upload's deadline into that of a refused one: from now on it cannot be accepted."""
+    if drop(connection, "upload", upload):
+        set_deadline(connection, "refused", upload, clock(connection))
+
+
 def meet(connection: sa.Connection, kind: Kind, subject: str) -> bool:
     """Mark a deadline as met; False when another process was faster."""
     open_row = sa.update(_table).where(_row(kind, subject), _table.c.done_at.is_(None))
     return connection.execute(open_row.values(done_at=clock(connection))).rowcount == 1
 
 
-def drop(connection: sa.Connection, kind: Kind, subject: str) -> None:
-    """Forget a deadline that has no object any more."""
-    connection.execute(sa.delete(_table).where(_row(kind, subject)))
+def drop(connection: sa.Connection, kind: Kind, subject: str) -> bool:
+    """Forget a deadline that has no object any more; False when it was met or forgotten before."""
+    return connection.execute(sa.delete(_table).where(_row(kind, subject), _table.c.done_at.is_(None))).rowcount == 1
 
 
 def _row(kind: Kind, subject: str) -> sa.ColumnElement[bool]:

@@ -55,5 +55,14 @@ def last_event_id(connection: sa.Connection) -> int:
     return connection.execute(sa.select(sa.func.max(tables.events.c.id))).scalar_one() or 0
 
 
+def existing(connection: sa.Connection, generations: Sequence[str]) -> set[str]:
+    """Which of these generations still have events."""
+    found: set[str] = set()
+    for start in range(0, len(generations), 500):
+        chosen = tables.events.c.generation.in_(generations[start : start + 500])
+        found.update(connection.execute(sa.select(tables.events.c.generation).where(chosen).distinct()).scalars())
+    return found
+
+
 def _events(rows: Sequence[sa.Row[tuple[object, ...]]]) -> list[Event]:
     return [Event(**row._mapping) for row in rows]

@@ -69,6 +69,7 @@ def save(connection: sa.Connection, saved: Sequence[Saved]) -> dict[int, str]:
             tables.avatars.c.state == "ready",
         )
         if connection.execute(ready.values(state="saved", saved_as=each.id)).rowcount:
+            deadlines.drop(connection, "object", each.object)
             row = msgspec.structs.asdict(each) | {"saved_at": clock(connection)}
             connection.execute(sa.insert(_saved).values(row))
             trends.count(connection, "saved", [each.style])
@@ -98,21 +99,27 @@ def everything(connection: sa.Connection, owner: str) -> list[Saved]:
 
 
 def delete(connection: sa.Connection, saved: Saved) -> None:
-    """Remove a saved avatar and everything that shows it."""
+    """Remove a saved avatar and everything that shows it; its object is due now."""
+    deadlines.set_deadline(connection, "object", saved.object, clock(connection))
     connection.execute(sa.delete(_saved).where(_saved.c.id == saved.id))
     connection.execute(sa.delete(_pictures).where(_pictures.c.avatar == saved.id))
     for story in connection.execute(sa.select(_stories.c.id).where(_stories.c.avatar == saved.id)).scalars().all():
         delete_story(connection, story)
 
 
-def set_picture(connection: sa.Connection, saved: Saved, token: str) -> Picture:
-    """Make an avatar the profile picture; the public link of an earlier one stays the same."""
+def set_picture(connection: sa.Connection, avatar: str, owner: str, *, token: str) -> Picture:
+    """Make a saved avatar the profile picture; the public link of an earlier one stays the same.
+
+    Raises NotFoundError; the same one again counts once.
+    """
+    saved, before = get(connection, avatar, owner), get_picture(connection, owner)
     now = clock(connection)
-    changed = sa.update(_pictures).where(_pictures.c.owner == saved.owner).values(avatar=saved.id, set_at=now)
+    changed = sa.update(_pictures).where(_pictures.c.owner == owner).values(avatar=avatar, set_at=now)
     if not connection.execute(changed).rowcount:
-        connection.execute(sa.insert(_pictures).values(owner=saved.owner, avatar=saved.id, token=token, set_at=now))
-    trends.count(connection, "published", [saved.style])
-    picture = get_picture(connection, saved.owner)
+        connection.execute(sa.insert(_pictures).values(owner=owner, avatar=avatar, token=token, set_at=now))
+    if before is None or before.avatar != avatar:
+        trends.count(connection, "published", [saved.style])
+    picture = get_picture(connection, owner)
     assert picture is not None
     return picture
 
@@ -129,10 +136,10 @@ def delete_picture(connection: sa.Connection, owner: str) -> bool:
 
 
 def post_story(
-    connection: sa.Connection, saved: Saved, story: str, *, token: str, caption: str, lives_s: float
+    connection: sa.Connection, avatar: str, owner: str, *, story: str, token: str, caption: str, lives_s: float
 ) -> Story:
-    """Post an avatar as a story that ends by itself."""
-    now = clock(connection)
+    """Post a saved avatar as a story that ends by itself; raises NotFoundError."""
+    saved, now = get(connection, avatar, owner), clock(connection)
     posted = Story(story, saved.owner, saved.id, caption, token, now, now + lives_s)
     connection.execute(sa.insert(_stories).values(msgspec.structs.asdict(posted)))
     deadlines.set_deadline(connection, "story", story, posted.until)
@@ -174,4 +181,7 @@ def published(connection: sa.Connection, token: str) -> Published:
 
 
 def _by_id(connection: sa.Connection, avatar: str) -> Saved:
-    return Saved(**connection.execute(sa.select(_saved).where(_saved.c.id == avatar)).one()._mapping)
+    row = connection.execute(sa.select(_saved).where(_saved.c.id == avatar)).first()
+    if row is None:
+        raise NotFoundError("picture")
+    return Saved(**row._mapping)

@@ -9,7 +9,7 @@ import msgspec
 import sqlalchemy as sa
 
 from likeness.database import clock, tables
-from likeness.records import deadlines, quota, trends
+from likeness.records import deadlines, quota, trends, workers
 from likeness.records.events import add_event
 from likeness.records.pages import Page, fetch_page
 from likeness.refusals import ConflictError, GoneError, NotFoundError, OverloadedError
@@ -54,6 +54,8 @@ class NewGeneration(msgspec.Struct, frozen=True, kw_only=True):
     photos: Sequence[NewPhoto]
     keys: Sequence[NewKey]
     slot: quota.Slot
+    photos_until: float
+    avatars_until: float
 
 
 class AvatarRow(msgspec.Struct, frozen=True):
@@ -110,8 +112,6 @@ class Estimate(msgspec.Struct, frozen=True):
 
 def accept(connection: sa.Connection, new: NewGeneration, settings: Settings) -> None:
     """Write down an accepted upload: the caller adds the job in the same transaction."""
-    now = clock(connection)
-    photos_until, avatars_until = now + settings.photos_most_s, now + settings.photos_most_s + settings.avatars_after_s
     connection.execute(
         sa.insert(_table).values(
             id=new.id,
@@ -121,9 +121,9 @@ def accept(connection: sa.Connection, new: NewGeneration, settings: Settings) ->
             seed=new.seed,
             styles=msgspec.json.encode(new.styles).decode(),
             consent=new.consent,
-            created_at=now,
-            photos_until=photos_until,
-            avatars_until=avatars_until,
+            created_at=clock(connection),
+            photos_until=new.photos_until,
+            avatars_until=new.avatars_until,
             quota_day=new.slot.day,
             quota_slot=new.slot.number,
         )
@@ -136,10 +136,9 @@ def accept(connection: sa.Connection, new: NewGeneration, settings: Settings) ->
     connection.execute(sa.insert(tables.photos), photo_rows)
     connection.execute(sa.insert(tables.avatars), avatar_rows)
     connection.execute(sa.insert(tables.keys), [{"subject": new.id, **msgspec.structs.asdict(key)} for key in new.keys])
-    deadlines.drop(connection, "upload", new.id)
-    deadlines.set_deadline(connection, "photos", new.id, photos_until)
-    deadlines.set_deadline(connection, "avatars", new.id, avatars_until)
-    deadlines.set_deadline(connection, "tombstone", new.id, avatars_until + settings.tombstone_s)
+    deadlines.set_deadline(connection, "photos", new.id, new.photos_until)
+    deadlines.set_deadline(connection, "avatars", new.id, new.avatars_until)
+    deadlines.set_deadline(connection, "tombstone", new.id, new.avatars_until + settings.tombstone_s)
     trends.count(connection, "chosen", new.styles)
     add_event(connection, new.id, "queued")
 
@@ -221,19 +220,20 @@ def end(
     return True
 
 
-def cancel(connection: sa.Connection, generation: Generation, settings: Settings) -> bool:
-    """Cancel and let everything unsaved go now; False when its worker has nothing to stop."""
-    running = end(connection, generation, "cancelled", "cancelled", settings)
-    if not running:
-        ended = sa.update(_table).where(_table.c.id == generation.id, _table.c.state.in_(("done", "failed")))
+def cancel(connection: sa.Connection, generation: str, settings: Settings) -> None:
+    """Cancel and let everything unsaved go now; one that is forgotten already is left alone."""
+    found = get(connection, generation)
+    if found is None or found.avatars_deleted_at is not None:
+        return
+    if not end(connection, found, "cancelled", "cancelled", settings):
+        ended = sa.update(_table).where(_table.c.id == generation, _table.c.state.in_(("done", "failed")))
         if connection.execute(ended.values(state="cancelled")).rowcount:
-            add_event(connection, generation.id, "cancelled")
+            add_event(connection, generation, "cancelled")
     now = clock(connection)
-    _bring_forward(connection, generation.id, now, now)
-    return running
+    _bring_forward(connection, generation, now, now)
 
 
-def estimate(connection: sa.Connection) -> Estimate:
+def estimate(connection: sa.Connection, lease_s: float) -> Estimate:
     """The queue by what the workers measured: pending avatars times seconds an avatar, over live workers."""
     waiting = connection.execute(
         sa.select(sa.func.count()).select_from(_table).where(_table.c.state == "queued")
@@ -242,14 +242,14 @@ def estimate(connection: sa.Connection) -> Estimate:
     pending = connection.execute(
         sa.select(sa.func.count()).select_from(tables.avatars).where(of_running, tables.avatars.c.state == "pending")
     ).scalar_one()
-    stats = connection.execute(sa.select(tables.workers.c.stats).where(tables.workers.c.ended_at.is_(None))).scalars()
-    speeds = [float(msgspec.json.decode(text).get("avatar_s") or AVATAR_S) for text in stats] or [AVATAR_S]
+    stats = workers.stats_of_living(connection, lease_s).values()
+    speeds = [each.get("avatar_s") or AVATAR_S for each in stats] or [AVATAR_S]
     return Estimate(waiting, pending / sum(1 / speed for speed in speeds))
 
 
 def check_room(connection: sa.Connection, settings: Settings) -> None:
     """Raise OverloadedError when a new generation could not be begun in time."""
-    queue = estimate(connection)
+    queue = estimate(connection, settings.lease_s)
     if queue.waiting >= settings.queue_most or queue.wait_s > settings.wait_most_s:
         raise OverloadedError(max(30.0, queue.wait_s - settings.wait_most_s))
 

@@ -8,7 +8,7 @@ from typing import Final
 import msgspec
 import sqlalchemy as sa
 
-from likeness.database import clock, tables
+from likeness.database import clock, insert_unless_there, tables
 from likeness.refusals import InProgressError
 
 KEPT_S: Final = 86400
@@ -30,11 +30,10 @@ def claim(connection: sa.Connection, owner: str, key: str, lives_s: float) -> Kn
     """Claim a key for a new request; answers what it stands for if it is known, raises InProgressError if claimed."""
     now = clock(connection)
     connection.execute(sa.delete(_table).where(*_one(owner, key), _table.c.until < now))
-    row = connection.execute(sa.select(_table.c.digest, _table.c.generation).where(*_one(owner, key))).first()
-    if row is None:
-        connection.execute(sa.insert(_table).values(owner=owner, key=key, until=now + lives_s))
+    if insert_unless_there(connection, _table, owner=owner, key=key, until=now + lives_s):
         return None
-    if row.digest is None:
+    row = connection.execute(sa.select(_table.c.digest, _table.c.generation).where(*_one(owner, key))).first()
+    if row is None or row.digest is None:
         raise InProgressError
     return Known(row.digest, row.generation)
 
@@ -42,8 +41,9 @@ def claim(connection: sa.Connection, owner: str, key: str, lives_s: float) -> Kn
 def settle(connection: sa.Connection, owner: str, key: str, digest: bytes, generation: str) -> None:
     """Tie a claimed key to the generation, in the transaction that makes it."""
     until = clock(connection) + KEPT_S
-    kept = sa.update(_table).where(*_one(owner, key))
-    connection.execute(kept.values(digest=digest, generation=generation, until=until))
+    claimed = sa.update(_table).where(*_one(owner, key), _table.c.digest.is_(None))
+    if not connection.execute(claimed.values(digest=digest, generation=generation, until=until)).rowcount:
+        raise InProgressError  # the claim ran out, and is another request's by now
 
 
 def release(connection: sa.Connection, owner: str, key: str) -> None:

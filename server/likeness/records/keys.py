@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import msgspec
 import sqlalchemy as sa
 
-from likeness.database import tables
+from likeness.database import insert_unless_there, tables
 from likeness.records.generations import NewKey
 
 _table = tables.keys
@@ -19,12 +20,10 @@ def get(connection: sa.Connection, subject: str, purpose: str) -> NewKey | None:
 
 def add(connection: sa.Connection, subject: str, key: NewKey) -> NewKey:
     """Keep a key unless there is one; answers the one that is kept."""
-    existing = get(connection, subject, key.purpose)
-    if existing is None:
-        connection.execute(
-            sa.insert(_table).values(subject=subject, purpose=key.purpose, epoch=key.epoch, wrapped=key.wrapped)
-        )
-    return existing or key
+    insert_unless_there(connection, _table, subject=subject, **msgspec.structs.asdict(key))
+    kept = get(connection, subject, key.purpose)
+    assert kept is not None
+    return kept
 
 
 def delete(connection: sa.Connection, subject: str, purpose: str) -> None:

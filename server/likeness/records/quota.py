@@ -7,9 +7,8 @@ from typing import Final
 
 import msgspec
 import sqlalchemy as sa
-from sqlalchemy.exc import IntegrityError
 
-from likeness.database import clock, tables
+from likeness.database import clock, insert_unless_there, tables
 from likeness.refusals import AttemptsError, QuotaError, UploadRunningError
 
 HOUR_S: Final = 3600
@@ -52,11 +51,10 @@ def reserve(connection: sa.Connection, owner: str, limit: int, lives_s: float) -
     free = next((number for number in range(limit) if number not in taken), None)
     if free is None:
         raise UploadRunningError if "reserved" in taken.values() else QuotaError(limit, day_ends(now) - now)
+    # Two uploads at the same moment: the primary key lets one through.
     row = {"owner": owner, "day": day, "slot": free, "state": "reserved", "until": now + lives_s}
-    try:
-        connection.execute(sa.insert(_slots).values(row))
-    except IntegrityError as error:  # two uploads at the same moment: the primary key lets one through
-        raise UploadRunningError from error
+    if not insert_unless_there(connection, _slots, **row):
+        raise UploadRunningError
     return Slot(owner, day, free)
 
 
@@ -74,10 +72,7 @@ def release(connection: sa.Connection, slot: Slot) -> None:
 
 def refund(connection: sa.Connection, slot: Slot, generation: str) -> bool:
     """Give a used slot back, once a user and day; returns whether it was."""
-    try:
-        with connection.begin_nested():
-            connection.execute(sa.insert(tables.refunds).values(owner=slot.owner, day=slot.day))
-    except IntegrityError:
+    if not insert_unless_there(connection, tables.refunds, owner=slot.owner, day=slot.day):
         return False
     used = sa.delete(_slots).where(*_one(slot), _slots.c.generation == generation)
     return connection.execute(used).rowcount == 1

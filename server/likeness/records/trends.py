@@ -8,7 +8,7 @@ from typing import Literal
 
 import sqlalchemy as sa
 
-from likeness.database import clock, tables
+from likeness.database import clock, insert_unless_there, tables
 from likeness.records.quota import day_of
 
 Kind = Literal["chosen", "saved", "published"]
@@ -18,10 +18,10 @@ _table = tables.trends
 def count(connection: sa.Connection, kind: Kind, styles: Iterable[str]) -> None:
     """Count each style once for every time that it is named."""
     day = day_of(clock(connection))
-    for style, times in Counter(styles).items():
+    for style, times in sorted(Counter(styles).items()):  # in one order everywhere: two writers never wait in a circle
+        insert_unless_there(connection, _table, style=style, kind=kind, day=day, count=0)
         row = _table.c.style == style, _table.c.kind == kind, _table.c.day == day
-        if not connection.execute(sa.update(_table).where(*row).values(count=_table.c.count + times)).rowcount:
-            connection.execute(sa.insert(_table).values(style=style, kind=kind, day=day, count=times))
+        connection.execute(sa.update(_table).where(*row).values(count=_table.c.count + times))
 
 
 def totals(connection: sa.Connection, days: int | None = None) -> dict[tuple[str, str], int]:

@@ -20,6 +20,10 @@ class LostClaimError(Exception):
     """The generation was cancelled, ended, or is another worker's now: stop drawing it."""
 
 
+class DeadWorkerError(Exception):
+    """The worker has been declared dead: its jobs are others'."""
+
+
 class Claim(msgspec.Struct, frozen=True):
     """The right to draw a generation until somebody claims it anew; `pending` are the indexes still to draw."""
 
@@ -41,9 +45,14 @@ class Drawn(msgspec.Struct, frozen=True):
 
 
 def claim(connection: sa.Connection, generation: str, worker: str, settings: Settings) -> Claim | None:
-    """Claim a generation for a worker; None when there is nothing to do. The last attempt's failure ends it."""
+    """Claim a generation for a worker; None when there is nothing to do. The last attempt's failure ends it.
+
+    Raises DeadWorkerError when this worker has been declared dead.
+    """
+    if not _alive(connection, worker):
+        raise DeadWorkerError(worker)
     found = get(connection, generation)
-    if found is None or found.state not in RUNNING or not _alive(connection, worker):
+    if found is None or found.state not in RUNNING:
         return None
     if found.attempts >= settings.attempts:
         end(connection, found, "failed", "gave_up", settings)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import msgspec
 import sqlalchemy as sa
 
 from likeness.database import clock, tables
 
 _table = tables.workers
+REMEMBERED_S: Final = 3600.0
 
 
 def register(connection: sa.Connection, worker: str, place: str, alone: bool) -> None:
@@ -33,25 +36,23 @@ def end(connection: sa.Connection, worker: str) -> None:
 
 
 def bury(connection: sa.Connection, lease_s: float) -> list[str]:
-    """Declare those dead whose lease has run out; answers all dead whose jobs were not handed on yet."""
-    silent = sa.update(_table).where(_table.c.ended_at.is_(None), _table.c.beat_at < clock(connection) - lease_s)
-    connection.execute(silent.values(ended_at=clock(connection)))
-    dead = sa.select(_table.c.id).where(_table.c.ended_at.is_not(None), _table.c.released == 0)
-    return list(connection.execute(dead).scalars())
+    """Declare those dead whose lease has run out; answers all that died lately.
+
+    Not only the newly dead: a worker may take one more job between its death and its noticing.
+    """
+    now = clock(connection)
+    silent = sa.update(_table).where(_table.c.ended_at.is_(None), _table.c.beat_at < now - lease_s)
+    connection.execute(silent.values(ended_at=now))
+    return list(connection.execute(sa.select(_table.c.id).where(_table.c.ended_at > now - REMEMBERED_S)).scalars())
 
 
-def released(connection: sa.Connection, workers: list[str]) -> None:
-    """Note that the jobs of dead workers are back in the queue."""
-    connection.execute(sa.update(_table).where(_table.c.id.in_(workers)).values(released=1))
-
-
-def stats_of_living(connection: sa.Connection) -> dict[str, dict[str, float]]:
+def stats_of_living(connection: sa.Connection, lease_s: float) -> dict[str, dict[str, float]]:
     """What each live worker measured of itself, by its id."""
-    rows = connection.execute(sa.select(_table.c.id, _table.c.stats).where(_table.c.ended_at.is_(None)))
+    alive = _table.c.ended_at.is_(None), _table.c.beat_at > clock(connection) - lease_s
+    rows = connection.execute(sa.select(_table.c.id, _table.c.stats).where(*alive))
     return {worker: msgspec.json.decode(text, type=dict[str, float]) for worker, text in rows}
 
 
 def drop_old(connection: sa.Connection) -> None:
-    """Forget workers that ended an hour ago and whose jobs were handed on."""
-    old = _table.c.ended_at < clock(connection) - 3600
-    connection.execute(sa.delete(_table).where(old, _table.c.released == 1))
+    """Forget workers that ended long ago."""
+    connection.execute(sa.delete(_table).where(_table.c.ended_at < clock(connection) - REMEMBERED_S))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import datetime
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import sqlalchemy as sa
 
@@ -19,6 +19,7 @@ from likeness.records.events import add_event
 from likeness.safe import Purpose, Safe
 from likeness.settings import Settings
 from likeness.vault import Deletion, Receipt
+from likeness.worker import jobs
 
 
 class StillReadableError(LikenessError):
@@ -29,50 +30,62 @@ class StillReadableError(LikenessError):
 
 def erase_upload(safe: Safe, generation: str) -> None:
     """Delete what an upload that was never accepted left: originals, whose key was in memory alone, and crops."""
-    for prefix in ("uploads", "photos"):
-        _delete(safe, list(safe.objects.names(f"{prefix}/{generation}/")))
-    safe.database.write(deadlines.drop, "upload", generation)
+    safe.database.write(deadlines.refuse_upload, generation)
+    _delete_all(safe, "uploads", generation)
+    _delete_all(safe, "photos", generation)
+    safe.database.write(deadlines.drop, "refused", generation)
 
 
 def erase_photos(safe: Safe, generation: str, settings: Settings) -> None:
     """Make a generation's photos unreadable and delete them; one that is still running fails for it."""
-    key = safe.database.write(_take_photo_key, generation, settings)
-    _forget(safe, key)
-    objects = safe.database.read(_photos, generation)
-    _delete(safe, (name for name, _ in objects))
-    safe.database.write(_photos_gone, safe, generation, [digest for _, digest in objects], key)
+    safe.database.write(_take_photo_key, generation, settings)
+    _forget(safe)
+    digests = safe.database.read(_photo_digests, generation)
+    _delete_all(safe, "photos", generation)
+    safe.database.write(_photos_gone, safe, generation, digests)
 
 
 def erase_avatars(safe: Safe, generation: str) -> None:
     """Make a generation's unsaved avatars unreadable and delete them; saved ones live on in the gallery."""
-    key = safe.database.write(_take_key, generation, "avatar")
-    _forget(safe, key)
-    objects = safe.database.read(_avatars, generation)
-    _delete(safe, (name for name, _ in objects))
-    safe.database.write(_avatars_gone, safe, generation, [digest for _, digest in objects], key)
+    safe.database.write(_take_key, generation, "avatar", "avatars")
+    _forget(safe)
+    digests = safe.database.read(_avatar_digests, generation)
+    _delete_all(safe, "avatars", generation)
+    safe.database.write(_avatars_gone, safe, generation, digests)
 
 
 def erase_discarded(safe: Safe, generation: str, owner: str, rows: Sequence[generations.AvatarRow]) -> None:
     """Delete discarded avatars' objects; their key goes with the other avatars' of the generation."""
-    _delete(safe, (row.object for row in rows if row.object))
+    for row in rows:
+        if row.object:
+            safe.objects.delete(row.object)
     digests = [row.digest for row in rows if row.digest]
     if digests:
         safe.database.write(sign_deletion, safe, generation, owner, what="discarded avatars", digests=digests, key="")
 
 
+def erase_object(safe: Safe, name: str) -> None:
+    """Delete one object that is in no row any more, or never came to be in one."""
+    safe.objects.delete(name)
+    safe.database.write(deadlines.drop, "object", name)
+
+
 def erase_account(safe: Safe, owner: str, settings: Settings) -> str:
     """Erase everything of an owner but the day's quota; answers the signed receipt, the only thing left."""
-    for generation in safe.database.write(_cancel_all, owner, settings):
-        erase_photos(safe, generation, settings)
-        erase_avatars(safe, generation)
-    key = safe.database.write(_take_key, owner, "gallery")
-    _forget(safe, key)
+    deletions: list[Deletion] = []
+    while found := safe.database.write(_cancel_all, owner, settings):
+        for generation in found:
+            erase_photos(safe, generation, settings)
+            erase_avatars(safe, generation)
+        deletions += safe.database.write(_forget_all, found)
+    safe.database.write(_take_key, owner, "gallery", "account")
+    _forget(safe)
     saved = safe.database.read(gallery.everything, owner)
-    _delete(safe, (each.object for each in saved))
-    deletions = safe.database.write(_account_gone, owner)
+    for each in saved:
+        safe.objects.delete(each.object)
+    key = safe.database.write(_account_gone, owner)
     if saved:
-        moment = _moment(safe.now())
-        deletions.append(Deletion("gallery", moment, [each.digest for each in saved], key))
+        deletions.append(Deletion("gallery", _moment(safe.now()), [each.digest for each in saved], key))
     return safe.signer.sign(Receipt("account", deletions=deletions))
 
 
@@ -86,66 +99,69 @@ def sign_deletion(
     receipts.put(connection, generation, owner, deletions, jws)
 
 
-def _take_photo_key(connection: sa.Connection, generation: str, settings: Settings) -> str:
+def _take_photo_key(connection: sa.Connection, generation: str, settings: Settings) -> None:
     found = generations.get(connection, generation)
     if found is not None:
         generations.end(connection, found, "failed", "too_late", settings)
-    return _take_key(connection, generation, "photo")
+    _take_key(connection, generation, "photo", "photos")
 
 
-def _take_key(connection: sa.Connection, subject: str, purpose: Purpose) -> str:
-    """Delete a key's row; answers the key's public id, or nothing if it was deleted before."""
+def _take_key(connection: sa.Connection, subject: str, purpose: Purpose, kind: deadlines.Kind) -> None:
+    """Delete a key's row, and keep its public id with the deadline: who signs the receipt may be another process."""
     kept = keys.get(connection, subject, purpose)
-    keys.delete(connection, subject, purpose)
-    return "" if kept is None else hashlib.sha256(kept.wrapped).hexdigest()[:16]
+    if kept is not None:
+        keys.delete(connection, subject, purpose)
+        deadlines.note_key(connection, kind, subject, hashlib.sha256(kept.wrapped).hexdigest()[:16])
 
 
-def _forget(safe: Safe, key: str) -> None:
-    if key and not safe.database.forget_deleted():
+def _forget(safe: Safe) -> None:
+    """Whoever deleted the row: nobody signs before the log is empty."""
+    if not safe.database.forget_deleted():
         raise StillReadableError("The write-ahead log could not be emptied: another process holds it. Trying again.")
 
 
-def _delete(safe: Safe, names: Iterable[str]) -> None:
-    for name in names:
+def _delete_all(safe: Safe, prefix: str, generation: str) -> None:
+    """Delete by listing, not by rows: a process that died between object and row left some in no row."""
+    for name in list(safe.objects.names(f"{prefix}/{generation}/")):
         safe.objects.delete(name)
 
 
-def _photos(connection: sa.Connection, generation: str) -> list[tuple[str, str]]:
-    chosen = sa.select(tables.photos.c.object, tables.photos.c.digest)
-    return list(connection.execute(chosen.where(tables.photos.c.generation == generation)).tuples())
+def _photo_digests(connection: sa.Connection, generation: str) -> list[str]:
+    chosen = sa.select(tables.photos.c.digest).where(tables.photos.c.generation == generation)
+    return list(connection.execute(chosen.order_by(tables.photos.c.index)).scalars())
 
 
-def _avatars(connection: sa.Connection, generation: str) -> list[tuple[str, str]]:
+def _avatar_digests(connection: sa.Connection, generation: str) -> list[str]:
     of_it = tables.avatars.c.generation == generation, tables.avatars.c.object.is_not(None)
-    chosen = sa.select(tables.avatars.c.object, tables.avatars.c.digest).where(*of_it)
-    return [(str(name), str(digest)) for name, digest in connection.execute(chosen)]
+    chosen = sa.select(tables.avatars.c.digest).where(*of_it).order_by(tables.avatars.c.index)
+    return [str(digest) for digest in connection.execute(chosen).scalars()]
 
 
-def _photos_gone(connection: sa.Connection, safe: Safe, generation: str, digests: list[str], key: str) -> None:
+def _photos_gone(connection: sa.Connection, safe: Safe, generation: str, digests: list[str]) -> None:
     found = generations.get(connection, generation)
-    if found is None or not deadlines.meet(connection, "photos", generation):
+    if not deadlines.meet(connection, "photos", generation) or found is None:
         return
     connection.execute(sa.delete(tables.photos).where(tables.photos.c.generation == generation))
     _mark(connection, generation, {"photos_deleted_at": clock(connection)})
+    key = deadlines.noted_key(connection, "photos", generation)
     sign_deletion(connection, safe, generation, found.owner, what="photos", digests=digests, key=key)
     add_event(connection, generation, "photos_deleted")
 
 
-def _avatars_gone(connection: sa.Connection, safe: Safe, generation: str, digests: list[str], key: str) -> None:
+def _avatars_gone(connection: sa.Connection, safe: Safe, generation: str, digests: list[str]) -> None:
     found = generations.get(connection, generation)
-    if found is None or not deadlines.meet(connection, "avatars", generation):
+    if not deadlines.meet(connection, "avatars", generation) or found is None:
         return
     rows = tables.avatars.c.generation == generation
     unsaved = sa.update(tables.avatars).where(rows, tables.avatars.c.state.in_(("ready", "pending")))
     connection.execute(unsaved.values(state="expired"))
     connection.execute(sa.update(tables.avatars).where(rows).values(object=None))
-    expired = found.state != "cancelled"
     _mark(connection, generation, {"avatars_deleted_at": clock(connection)})
-    if expired:
-        _mark(connection, generation, {"state": "expired"})
     if digests:
+        key = deadlines.noted_key(connection, "avatars", generation)
         sign_deletion(connection, safe, generation, found.owner, what="avatars", digests=digests, key=key)
-    if expired:
+    if found.state != "cancelled":
+        _mark(connection, generation, {"state": "expired"})
         add_event(connection, generation, "expired")
 
 
@@ -154,29 +170,35 @@ def _mark(connection: sa.Connection, generation: str, values: dict[str, object])
 
 
 def _cancel_all(connection: sa.Connection, owner: str, settings: Settings) -> list[str]:
-    mine = sa.select(tables.generations.c.id).where(tables.generations.c.owner == owner)
-    found = list(connection.execute(mine).scalars())
-    for each in found:
-        generation = generations.get(connection, each)
-        if generation is not None and generation.avatars_deleted_at is None:
-            generations.cancel(connection, generation, settings)
-    return found
+    """Cancel what there is, and let the sweeper go on with the account should this process die."""
+    deadlines.set_deadline(connection, "account", owner, clock(connection))
+    found = connection.execute(sa.select(tables.generations.c.id).where(tables.generations.c.owner == owner))
+    cancelled = list(found.scalars())
+    for generation in cancelled:
+        generations.cancel(connection, generation, settings)
+    return cancelled
 
 
-def _account_gone(connection: sa.Connection, owner: str) -> list[Deletion]:
-    """Delete all rows of an owner but the quota's; answers what its receipts said."""
-    mine = connection.execute(sa.select(tables.generations.c.id).where(tables.generations.c.owner == owner))
+def _forget_all(connection: sa.Connection, erased: list[str]) -> list[Deletion]:
+    """Forget erased generations; answers what their receipts said."""
     deletions: list[Deletion] = []
-    for generation in mine.scalars().all():
+    for generation in erased:
         deletions += receipts.deletions_of(connection, generation)
         forget_generation(connection, generation)
-    for story in (
-        connection.execute(sa.select(tables.stories.c.id).where(tables.stories.c.owner == owner)).scalars().all()
-    ):
+    return deletions
+
+
+def _account_gone(connection: sa.Connection, owner: str) -> str:
+    """Delete all rows of an owner but the quota's; answers the destroyed key's id."""
+    key = deadlines.noted_key(connection, "account", owner)
+    mine = sa.select(tables.stories.c.id).where(tables.stories.c.owner == owner)
+    for story in list(connection.execute(mine).scalars()):
         gallery.delete_story(connection, story)
     for table in (tables.gallery, tables.pictures, tables.idempotency):
         connection.execute(sa.delete(table).where(table.c.owner == owner))
-    return deletions
+    connection.execute(sa.delete(tables.keys).where(tables.keys.c.subject == owner))
+    deadlines.drop(connection, "account", owner)
+    return key
 
 
 def forget_generation(connection: sa.Connection, generation: str) -> None:
@@ -186,6 +208,7 @@ def forget_generation(connection: sa.Connection, generation: str) -> None:
     connection.execute(sa.delete(tables.keys).where(tables.keys.c.subject == generation))
     connection.execute(sa.delete(tables.deadlines).where(tables.deadlines.c.subject == generation))
     connection.execute(sa.delete(tables.generations).where(tables.generations.c.id == generation))
+    jobs.forget(connection, generation)
 
 
 def _moment(seconds: float) -> str:

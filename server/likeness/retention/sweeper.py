@@ -6,10 +6,16 @@ import logging
 import threading
 from typing import Final
 
-from likeness.errors import LikenessError
 from likeness.records import deadlines, gallery, idempotency, quota, workers
 from likeness.records.deadlines import Due
-from likeness.retention.erase import erase_avatars, erase_photos, erase_upload, forget_generation
+from likeness.retention.erase import (
+    erase_account,
+    erase_avatars,
+    erase_object,
+    erase_photos,
+    erase_upload,
+    forget_generation,
+)
 from likeness.safe import Safe
 from likeness.settings import Settings
 
@@ -21,12 +27,10 @@ logger = logging.getLogger(__name__)
 
 def sweep(safe: Safe, settings: Settings) -> int:
     """Erase everything that is due; answers how much was. What fails is tried again by the next sweep."""
-    done = 0
-    while found := safe.database.read(deadlines.due):
-        failed = sum(not _erase(safe, settings, each) for each in found)
-        done += len(found) - failed
-        if failed:
-            break
+    done, tried = 0, set[Due]()
+    while found := [due for due in safe.database.read(deadlines.due) if due not in tried]:
+        tried.update(found)
+        done += sum(_erase(safe, settings, due) for due in found)
     return done
 
 
@@ -77,13 +81,17 @@ def _erase(safe: Safe, settings: Settings, due: Due) -> bool:
                 erase_photos(safe, due.subject, settings)
             case "avatars":
                 erase_avatars(safe, due.subject)
-            case "upload":
+            case "upload" | "refused":
                 erase_upload(safe, due.subject)
+            case "object":
+                erase_object(safe, due.subject)
+            case "account":
+                erase_account(safe, due.subject, settings)
             case "story":
                 safe.database.write(gallery.delete_story, due.subject)
             case "tombstone":
                 safe.database.write(forget_generation, due.subject)
-    except (LikenessError, OSError) as error:
+    except Exception as error:
         logger.warning("Could not erase %s of %s yet: %s", due.kind, due.subject, type(error).__name__)
         return False
     return True

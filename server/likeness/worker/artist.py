@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
-from typing import Literal
+from collections.abc import Callable, Sequence
+from typing import Concatenate, Final, Literal, ParamSpec, TypeVar
 
 import msgspec
 import numpy as np
+import sqlalchemy as sa
 from numpy.typing import NDArray
+from sqlalchemy.exc import DBAPIError
 
 from likeness.errors import LikenessError
 from likeness.generation import Avatar, Drawing, Lost
@@ -17,15 +19,18 @@ from likeness.photos.crop import SIDE
 from likeness.plan import plan_renders
 from likeness.provenance import encode_webp
 from likeness.records import work
-from likeness.records.work import Claim, Drawn, LostClaimError
+from likeness.records.work import Claim, DeadWorkerError, Drawn, LostClaimError
 from likeness.retention import sweep
 from likeness.safe import Place, Safe
 from likeness.settings import Settings
 from likeness.vault import KeyGoneError
-from likeness.worker.loop import RenderLoop, StoppingError, Stream
+from likeness.worker.loop import LoopFailedError, RenderLoop, StoppingError, Stream
 from likeness_engines import EngineError, Engines, Render
 from likeness_plugins import Catalogue
 
+P = ParamSpec("P")
+T = TypeVar("T")
+DATABASE_PAUSE_S: Final = 1.0
 logger = logging.getLogger(__name__)
 
 
@@ -47,30 +52,44 @@ class Artist:
         self._worker = worker
 
     def draw(self, generation: str) -> None:
-        """Draw what of a generation is still pending, and end it; raises StoppingError after handing it back."""
-        while claim := self._safe.database.write(work.claim, generation, self._worker, self._settings):
+        """Draw what of a generation is pending, and end it; raises StoppingError to leave its job in the queue."""
+        while claim := self._patiently(work.claim, generation, self._worker, self._settings):
             try:
                 self._attempt(claim)
             except LostClaimError as error:
                 logger.info("Generation %s is not ours to draw any more.", generation)
-                if self._safe.database.read(work.is_running, generation):
+                if self._patiently(work.is_running, generation):
                     raise StoppingError from error  # its job is another worker's too: do not end it
-            except (LikenessError, EngineError, OSError):
+            except (LikenessError, EngineError, OSError, DBAPIError):
                 logger.exception("An attempt at generation %s failed.", generation)
         sweep(self._safe, self._settings)  # Plus photos go at once
 
     def _attempt(self, claim: Claim) -> None:
         # Counted before anything is opened or encoded: a photo that kills the process must not do so for ever.
-        self._safe.database.write(work.begin, claim)
+        self._patiently(work.begin, claim)
         try:
             crops, key = self._open(claim)
             self._render(claim, crops, key)
-        except StoppingError:
-            self._safe.database.write(work.hand_back, claim)
+            self._patiently(work.finish, claim, self._settings)
+        except LoopFailedError:
+            raise
+        except (StoppingError, DBAPIError):
+            self._patiently(work.hand_back, claim)
             raise
         except KeyGoneError as error:
             raise LostClaimError(claim.generation.id) from error  # the photos' deadline has passed
-        self._safe.database.write(work.finish, claim, self._settings)
+
+    def _patiently(self, query: Callable[Concatenate[sa.Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Write; while the database does not answer, wait for it, or for the worker's end."""
+        while True:
+            try:
+                return self._safe.database.write(query, *args, **kwargs)
+            except DeadWorkerError as error:
+                raise StoppingError from error
+            except DBAPIError as error:
+                logger.warning("The database does not answer (%s); trying again.", type(error).__name__)
+                if self._loop.stopping.wait(DATABASE_PAUSE_S):
+                    raise StoppingError from error
 
     def _open(self, claim: Claim) -> tuple[list[NDArray[np.uint8]], bytes]:
         """The crops of a generation, uint8 [256, 256, 3], and the key for its avatars."""

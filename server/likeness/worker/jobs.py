@@ -32,6 +32,13 @@ def migrate(settings: Settings) -> None:
     DBOS.migrate(settings.database_url)
 
 
+def forget(connection: sa.Connection, generation: str) -> None:
+    """Delete a generation's job, in the transaction that forgets the generation: DBOS itself keeps them for ever."""
+    schema = "" if connection.dialect.name == "sqlite" else "dbos."
+    statement = f"DELETE FROM {schema}workflow_status WHERE workflow_uuid = :generation"  # noqa: S608 - no input in it
+    connection.execute(sa.text(statement), {"generation": generation})
+
+
 class JobClient:
     """Puts generations into the queue; for processes that draw none."""
 

@@ -11,6 +11,7 @@ from concurrent.futures import Future
 from typing import TypeVar
 
 import msgspec
+from sqlalchemy.exc import DBAPIError
 
 from likeness.records.work import LostClaimError
 from likeness_engines import Engines, Outcome, Render, Renderer
@@ -21,6 +22,10 @@ logger = logging.getLogger(__name__)
 
 class StoppingError(BaseException):
     """The worker is stopping: hand the generation back. No `Exception`, so that nothing takes it for a failure."""
+
+
+class LoopFailedError(StoppingError):
+    """The render loop died of something that it was given: the attempt counts, and the worker must end."""
 
 
 class Stats(msgspec.Struct):
@@ -73,7 +78,7 @@ class RenderLoop:
         self._held = held
         self._mail: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self._streams: dict[str, Stream] = {}
-        self._stopping = threading.Event()
+        self.stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="render-loop", daemon=True)
 
     def start(self) -> None:
@@ -82,7 +87,7 @@ class RenderLoop:
 
     def stop(self) -> None:
         """Finish the step, then raise StoppingError in every stream."""
-        self._stopping.set()
+        self.stopping.set()
         self._mail.put(lambda: None)
         self._thread.join()
 
@@ -107,7 +112,7 @@ class RenderLoop:
                 return future.result(timeout=1.0)
             except TimeoutError:
                 if not self.alive:
-                    raise StoppingError from None
+                    raise self._end() from None
 
     def open(self, generation: str, fence: int) -> Stream:
         """A generation's stream; `close` it however it ends."""
@@ -128,7 +133,7 @@ class RenderLoop:
 
     def _run(self) -> None:
         try:
-            while not self._stopping.is_set():
+            while not self.stopping.is_set():
                 self._do_mail()
                 self._drop_lost()
                 self._step()
@@ -136,7 +141,10 @@ class RenderLoop:
             logger.exception("The render loop failed.")
         finally:
             for stream in self._streams.values():
-                stream.outcomes.put(StoppingError())
+                stream.outcomes.put(self._end())
+
+    def _end(self) -> StoppingError:
+        return StoppingError() if self.stopping.is_set() else LoopFailedError()
 
     def _do_mail(self) -> None:
         """Do all that was asked; with nothing to draw, wait for something."""
@@ -149,7 +157,10 @@ class RenderLoop:
         claims = [(stream.generation, stream.fence) for stream in self._streams.values() if stream.ids]
         if not claims:
             return
-        held = self._held(claims)
+        try:
+            held = self._held(claims)
+        except DBAPIError:
+            return  # the database does not answer: draw on, nothing can be stored without a claim
         for stream in list(self._streams.values()):
             if stream.ids and stream.generation not in held:
                 stream.outcomes.put(LostClaimError(stream.generation))

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import IO, Final
 
 import msgspec
+from sqlalchemy.exc import DBAPIError
 
 from likeness.errors import LikenessError
 from likeness.packs import load_catalogue, open_model_pack
@@ -68,8 +69,11 @@ def _draw(safe: Safe, settings: Settings, worker: str, stop: threading.Event) ->
     logger.info("Worker %s draws.", worker)
     try:
         while not stop.is_set():
-            _beat(safe, worker, loop)
-            _take_over(safe, settings, jobs)
+            try:
+                _beat(safe, worker, loop)
+                _take_over(safe, settings, jobs)
+            except DBAPIError:
+                logger.exception("The database does not answer; trying again.")
             stop.wait(settings.lease_s / BEATS)
     finally:
         loop.stop()
@@ -86,10 +90,7 @@ def _beat(safe: Safe, worker: str, loop: RenderLoop) -> None:
 
 def _take_over(safe: Safe, settings: Settings, jobs: JobRunner) -> None:
     """Put back into the queue what dead workers left, and end what no job is left for."""
-    dead = safe.database.write(workers.bury, settings.lease_s)
-    if dead:
-        jobs.hand_on(dead)
-        safe.database.write(workers.released, dead)
+    jobs.hand_on(safe.database.write(workers.bury, settings.lease_s))
     for generation in jobs.ended(safe.database.read(work.running)):
         # Its photos would wait for it until their last deadline.
         logger.warning("The job of generation %s ended without it.", generation)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import subprocess
 import sys
@@ -65,9 +66,11 @@ class Supervisor:
 
     def _wait(self, process: subprocess.Popen[bytes]) -> int:
         """Wait for the end; once stopping, for at most so long."""
-        while True:
-            try:
-                return process.wait(timeout=STOP_S if self._stopping.is_set() else 0.5)
-            except subprocess.TimeoutExpired:
-                if self._stopping.is_set():
-                    process.kill()
+        while not self._stopping.is_set():
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                return process.wait(timeout=0.5)
+        try:
+            return process.wait(timeout=STOP_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            return process.wait()

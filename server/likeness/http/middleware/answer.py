@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
+
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
 
@@ -10,15 +12,24 @@ def is_no_upload(scope: Scope) -> bool:
     return not scope["route_handler"].opt.get("upload")
 
 
-async def answered(next_app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> int:
-    """Pass a request on; returns the status that was answered, 0 if none was."""
-    status = 0
+async def answered(
+    next_app: ASGIApp, scope: Scope, receive: Receive, send: Send, settle: Callable[[int], Awaitable[None]]
+) -> None:
+    """Pass a request on, and tell `settle` once with what status it is answered, 0 if not at all.
+
+    That is before the answer is sent: whoever has it in hand may come again at once.
+    """
+    settled = False
 
     async def watched(message: Message) -> None:
-        nonlocal status
+        nonlocal settled
         if message["type"] == "http.response.start":
-            status = message["status"]
+            settled = True
+            await settle(message["status"])
         await send(message)
 
-    await next_app(scope, receive, watched)
-    return status
+    try:
+        await next_app(scope, receive, watched)
+    finally:
+        if not settled:
+            await settle(0)

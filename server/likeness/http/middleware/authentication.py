@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from typing import Any, Final
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from litestar.connection import ASGIConnection
 from litestar.enums import ScopeType
@@ -57,7 +57,7 @@ class Authentication(ASGIMiddleware):
 
     def _check_host(self, connection: ASGIConnection[Any, Any, Any, Any]) -> None:
         """A name of ours: otherwise another site's name was pointed at this server (DNS rebinding)."""
-        host = urlsplit(f"//{connection.headers.get('host', '')}").hostname or ""
+        host = _named(f"//{connection.headers.get('host', '')}").hostname or ""
         if host not in self._hosts and "*" not in self._hosts and not is_loopback(host):
             raise ForeignOriginError("This server does not go by that Host name. Add it to allowed_hosts if it should.")
 
@@ -66,6 +66,16 @@ class Authentication(ASGIMiddleware):
             return
         origin, site = connection.headers.get("origin"), connection.headers.get("sec-fetch-site")
         same_site = site in (None, "same-origin", "none")
-        same_origin = origin is None or urlsplit(origin).netloc == connection.headers.get("host")
+        same_origin = origin is None or _named(origin).netloc == connection.headers.get("host")
         if not (same_site and same_origin):
             raise ForeignOriginError("The request comes from another website's page. Send it from this server's own.")
+
+
+def _named(url: str) -> SplitResult:
+    """The parts of an address that a client sent."""
+    try:
+        return urlsplit(url)
+    except ValueError as error:
+        raise ForeignOriginError(
+            "The Host or the Origin is no address. Send the request from this server's own."
+        ) from error

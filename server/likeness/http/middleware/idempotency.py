@@ -45,12 +45,12 @@ class Idempotency(ASGIMiddleware):
             await response.to_asgi_response(app=None, request=request)(scope, receive, send)
             return
         scope["state"]["idempotency_key"] = key
-        status = 0
-        try:
-            status = await answered(next_app, scope, receive, send)
-        finally:
+
+        async def settle(status: int) -> None:
             if status != ACCEPTED:
                 await self._service.write(idempotency.release, owner, key)
+
+        await answered(next_app, scope, receive, send, settle)
 
     def _key(self, request: Request[Any, Any, Any]) -> str | None:
         """The header's keyed digest: what clients put there may be personal."""

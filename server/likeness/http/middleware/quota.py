@@ -38,12 +38,12 @@ class Quota(ASGIMiddleware):
         user: User = scope["user"]
         slot = await self._service.write(admit, user, self._service.settings)
         scope["state"]["slot"] = slot
-        status = 0
-        try:
-            status = await answered(next_app, scope, receive, send)
-        finally:
+
+        async def settle(status: int) -> None:
             if status != ACCEPTED:
                 await self._service.write(refuse, slot, user.owner, counted=status in REFUSED)
+
+        await answered(next_app, scope, receive, send, settle)
 
 
 def admit(connection: sa.Connection, user: User, settings: Settings) -> Slot:

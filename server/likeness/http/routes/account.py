@@ -8,10 +8,11 @@ from litestar import Request, Response, delete, get, post
 
 from likeness.http.problems import refusals
 from likeness.http.service import Service
-from likeness.http.tokens import SESSION_COOKIE, Tokens
+from likeness.http.tokens import SESSION_COOKIE, SESSION_S, Tokens
 from likeness.http.views import PolicyView, QuotaView, ReceiptView, SessionView, moment, view_quota
 from likeness.policy import VERSION, policy_text
 from likeness.records import quota
+from likeness.refusals import UnauthorizedError
 from likeness.retention import erase_account
 from likeness.users import User
 
@@ -41,12 +42,15 @@ async def get_policy(request: Request[User, Any, Any], service: Service) -> Poli
 @post("/v1/session", operation_id="startSession", tags=["account"], status_code=200, responses=refusals())
 async def start_session(request: Request[User, Any, Any], tokens: Tokens) -> Response[SessionView]:
     """Exchange a bearer token for an HttpOnly, SameSite=Strict cookie, for pages that show images and events."""
+    if not (request.user.local or "authorization" in request.headers):
+        # Or else a cookie, once stolen, would live for ever.
+        raise UnauthorizedError("A session is not made longer by itself. Send the platform's token.")
     session = tokens.session(request.user)
     response = Response(SessionView(moment(session.until)))
     response.set_cookie(
         SESSION_COOKIE,
         session.value,
-        expires=int(session.until),
+        max_age=SESSION_S,
         httponly=True,
         samesite="strict",
         secure=request.url.scheme == "https",

@@ -4,25 +4,32 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
+import sqlalchemy as sa
 from litestar import Request, Response, get, post
 
+from likeness.database import clock
 from likeness.http.images import SizeQuery, choose_format, image_responses, make_variant
+from likeness.http.openapi import ImageOperation
 from likeness.http.problems import refusals
 from likeness.http.service import Service
 from likeness.http.views import Choice, Discarded, Items, SavedItem
-from likeness.records import gallery, generations
+from likeness.records import deadlines, gallery, generations
 from likeness.records.gallery import Saved
 from likeness.records.generations import AvatarRow, Generation
 from likeness.refusals import ConflictError, GoneError, NotFoundError
-from likeness.retention import erase_discarded
+from likeness.retention import erase_discarded, erase_object
 from likeness.safe import Place
 from likeness.users import User
+
+# What saving all avatars may take.
+SAVING_S: Final = 600.0
 
 
 @get(
     "/v1/generations/{generation:str}/avatars/{index:int}",
+    operation_class=ImageOperation,
     operation_id="getAvatar",
     tags=["avatars"],
     opt={"avatars": True},
@@ -109,7 +116,10 @@ def _copy(service: Service, found: Generation, rows: Sequence[AvatarRow]) -> lis
     entries = []
     for row in rows:
         avatar = secrets.token_hex(12)
-        name, digest = service.safe.put(Place(avatar, 0, "gallery"), key, _open(service, found.id, row))
+        place = Place(avatar, 0, "gallery")
+        # Until the row is there, the object is due: a process that dies in between leaves it to the sweeper.
+        service.safe.database.write(_expect, place.name)
+        name, digest = service.safe.put(place, key, _open(service, found.id, row))
         entries.append(Saved(avatar, found.owner, found.id, row.index, row.style, row.look, name, digest, 0.0))
     return entries
 
@@ -118,7 +128,11 @@ def _delete_unused(service: Service, entries: Sequence[Saved], saved: dict[int, 
     """Copies of avatars that another request saved at the same moment."""
     for each in entries:
         if saved.get(each.index) != each.id:
-            service.safe.objects.delete(each.object)
+            erase_object(service.safe, each.object)
+
+
+def _expect(connection: sa.Connection, name: str) -> None:
+    deadlines.set_deadline(connection, "object", name, clock(connection) + SAVING_S)
 
 
 ROUTES = (get_avatar, save_avatars, discard_avatars)

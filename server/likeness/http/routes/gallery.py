@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import io
 import zipfile
+from contextlib import suppress
 from typing import Any
 
 from litestar import Request, Response, delete, get
 from litestar.openapi.datastructures import ResponseSpec
 
 from likeness.http.images import SizeQuery, choose_format, image_responses, make_variant
+from likeness.http.openapi import ImageOperation
 from likeness.http.problems import refusals
 from likeness.http.routes.common import PAGE, Cursor, Limit
 from likeness.http.service import Service
@@ -17,8 +19,10 @@ from likeness.http.views import GalleryItem, Items, view_saved
 from likeness.records import gallery
 from likeness.records.gallery import Saved
 from likeness.refusals import GoneError
+from likeness.retention import erase_object
 from likeness.safe import Place
 from likeness.users import User
+from likeness.vault import KeyGoneError
 
 ZIP = "application/zip"
 
@@ -34,6 +38,7 @@ async def list_gallery(
 
 @get(
     "/v1/gallery/{avatar:str}/image",
+    operation_class=ImageOperation,
     operation_id="getSavedAvatar",
     tags=["gallery"],
     responses={**image_responses(), **refusals(404, 406, 410)},
@@ -54,7 +59,7 @@ async def delete_saved(request: Request[User, Any, Any], service: Service, avata
     """Delete a saved avatar, and with it the profile picture and the stories that show it."""
     saved = await service.read(gallery.get, avatar, request.user.owner)
     await service.write(gallery.delete, saved)
-    await service.run(service.safe.objects.delete, saved.object)
+    await service.run(erase_object, service.safe, saved.object)
 
 
 @get(
@@ -77,8 +82,8 @@ async def export_gallery(request: Request[User, Any, Any], service: Service) -> 
 def open_saved(service: Service, saved: Saved) -> bytes:
     """A saved avatar's WebP; raises GoneError when it was deleted a moment ago."""
     try:
-        return service.safe.get(Place(saved.id, 0, "gallery"), service.safe.gallery_key(saved.owner), saved.object)
-    except FileNotFoundError as error:
+        return service.safe.get(Place(saved.id, 0, "gallery"), service.safe.key(saved.owner, "gallery"), saved.object)
+    except (FileNotFoundError, KeyGoneError) as error:
         raise GoneError("avatar") from error
 
 
@@ -86,7 +91,8 @@ def _zip(service: Service, saved: list[Saved]) -> bytes:
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:  # WebP does not get smaller
         for number, each in enumerate(saved, start=1):
-            archive.writestr(f"{number:03d}-{each.style}-{each.look}.webp", open_saved(service, each))
+            with suppress(GoneError):  # deleted since the list was read
+                archive.writestr(f"{number:03d}-{each.style}-{each.look}.webp", open_saved(service, each))
     return buffer.getvalue()
 
 

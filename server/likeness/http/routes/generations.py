@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from litestar import Request, Response, delete, get, post
 from litestar.openapi.datastructures import ResponseSpec
-from litestar.params import Parameter
+from litestar.params import HeaderParameter
 from litestar.response import Stream
 
 from likeness.http.openapi import StreamOperation, UploadOperation
@@ -24,14 +24,14 @@ from likeness.users import User
 
 IdempotencyKey = Annotated[
     str | None,
-    Parameter(
-        header="Idempotency-Key",
+    HeaderParameter(
+        name="Idempotency-Key",
         description="Sent again with the same content, gets the same answer; 24 h.",
         required=False,
     ),
 ]
 LastEvent = Annotated[
-    str | None, Parameter(header="Last-Event-ID", description="Number of the last event that came.", required=False)
+    str | None, HeaderParameter(name="Last-Event-ID", description="Number of the last event that came.", required=False)
 ]
 
 
@@ -107,9 +107,8 @@ async def follow_generation(service: Service, generation: str, last_event_id: La
 )
 async def cancel_generation(request: Request[User, Any, Any], service: Service, generation: str) -> GenerationView:
     """Cancel, and delete photos and unsaved avatars now; what was saved stays in the gallery."""
-    found = request.scope["state"]["generation"]
-    if found.avatars_deleted_at is None:
-        await service.write(generations.cancel, found, service.settings)
+    if request.scope["state"]["generation"].avatars_deleted_at is None:
+        await service.write(generations.cancel, generation, service.settings)
         await service.run(erase_photos, service.safe, generation, service.settings)
         await service.run(erase_avatars, service.safe, generation)
     return await view_of(service, generation, request.user.owner)

@@ -11,6 +11,9 @@ from likeness.http.service import Service
 from likeness.http.views import Health
 from likeness.records import workers
 
+# Litestar adds the charset.
+METRICS = "text/plain; version=0.0.4"
+
 
 @get("/health/live", operation_id="isLive", tags=["operations"], opt={"public": True}, security=[{}])
 async def is_live() -> dict[str, bool]:
@@ -40,17 +43,17 @@ async def is_ready(service: Service) -> Response[Health]:
     tags=["operations"],
     opt={"public": True},
     security=[{}],
-    media_type="text/plain; version=0.0.4",
+    media_type=METRICS,
 )
 async def get_metrics(service: Service, metrics: Metrics) -> Response[bytes]:
     """Prometheus metrics; nothing in them is about a user."""
-    return Response(await service.run(metrics.text), media_type="text/plain; version=0.0.4; charset=utf-8")
+    return Response(await service.run(metrics.text), media_type=METRICS)
 
 
 def _problems(service: Service) -> list[str]:
     found = []
     try:
-        if not service.safe.database.read(workers.stats_of_living):
+        if not service.safe.database.read(workers.stats_of_living, service.settings.lease_s):
             found.append("No worker is alive. See its log.")
     except Exception:
         found.append("The database does not answer.")

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import secrets
-from typing import Any
+from typing import Annotated, Any
 
 from litestar import Request, Response, delete, get, post, put
+from litestar.openapi.datastructures import ResponseSpec
+from litestar.params import HeaderParameter
 
 from likeness.http.images import SizeQuery, choose_format, image_responses, make_variant
+from likeness.http.openapi import ImageOperation
 from likeness.http.problems import refusals
 from likeness.http.routes.common import PAGE, Cursor, Limit
 from likeness.http.routes.gallery import open_saved
@@ -25,12 +28,16 @@ from likeness.records import gallery
 from likeness.refusals import NotFoundError
 from likeness.users import User
 
+KnownTag = Annotated[
+    str | None,
+    HeaderParameter(name="If-None-Match", description="ETag of the image that the client has.", required=False),
+]
+
 
 @put("/v1/profile/picture", operation_id="setPicture", tags=["published"], responses=refusals(404))
 async def set_picture(request: Request[User, Any, Any], service: Service, data: AvatarChoice) -> PictureView:
     """Make a saved avatar the profile picture; its public URL stays the same when the picture changes."""
-    saved = await service.read(gallery.get, data.avatar, request.user.owner)
-    picture = await service.write(gallery.set_picture, saved, secrets.token_urlsafe(24))
+    picture = await service.write(gallery.set_picture, data.avatar, request.user.owner, token=secrets.token_urlsafe(24))
     return view_picture(picture, public_url(request, service))
 
 
@@ -53,11 +60,15 @@ async def delete_picture(request: Request[User, Any, Any], service: Service) -> 
 @post("/v1/stories", operation_id="postStory", tags=["published"], responses=refusals(404))
 async def post_story(request: Request[User, Any, Any], service: Service, data: NewStory) -> StoryView:
     """Post a saved avatar as a story; its public URL ends after 24 hours."""
-    saved = await service.read(gallery.get, data.avatar, request.user.owner)
-    token, story = secrets.token_urlsafe(24), secrets.token_hex(12)
-    lives_s = service.settings.story_s
-    caption = data.caption
-    posted = await service.write(gallery.post_story, saved, story, token=token, caption=caption, lives_s=lives_s)
+    posted = await service.write(
+        gallery.post_story,
+        data.avatar,
+        request.user.owner,
+        story=secrets.token_hex(12),
+        token=secrets.token_urlsafe(24),
+        caption=data.caption,
+        lives_s=service.settings.story_s,
+    )
     return view_story(posted, public_url(request, service))
 
 
@@ -79,14 +90,23 @@ async def delete_story(request: Request[User, Any, Any], service: Service, story
 
 @get(
     "/p/{token:str}",
+    operation_class=ImageOperation,
     operation_id="getPublished",
     tags=["published"],
     opt={"public": True},
     security=[{}],
-    responses={**image_responses(), **refusals(404, 406, 410)},
+    responses={
+        **image_responses(),
+        304: ResponseSpec(data_container=None, description="The image that the client has is still the one."),
+        **refusals(404, 406, 410),
+    },
 )
 async def get_published(
-    request: Request[Any, Any, Any], service: Service, token: str, size: SizeQuery = "full"
+    request: Request[Any, Any, Any],
+    service: Service,
+    token: str,
+    size: SizeQuery = "full",
+    if_none_match: KnownTag = None,
 ) -> Response[bytes]:
     """The published image, for everybody; 304 by `If-None-Match`. Revoked with the avatar."""
     media_type = choose_format(request.headers.get("accept"))
@@ -95,7 +115,7 @@ async def get_published(
     picture = await service.run(make_variant, stored, size, media_type)
     # Caches must ask every time: a revoked link has to end at once.
     headers = {"ETag": picture.tag, "Cache-Control": "public, no-cache", "Vary": "Accept"}
-    if picture.tag in request.headers.get("if-none-match", ""):
+    if if_none_match and (picture.tag in if_none_match or if_none_match.strip() == "*"):
         return Response(b"", status_code=304, headers=headers)
     return Response(picture.data, media_type=picture.media_type, headers=headers)
 

@@ -29,6 +29,7 @@ def upgrade() -> None:
         sa.Column("subject", sa.String(length=64), nullable=False),
         sa.Column("due_at", sa.Double(), nullable=False),
         sa.Column("done_at", sa.Double(), nullable=True),
+        sa.Column("key", sa.String(length=64), nullable=True),
         sa.PrimaryKeyConstraint("kind", "subject"),
     )
     with op.batch_alter_table("deadlines", schema=None) as batch_op:
@@ -194,7 +195,6 @@ def upgrade() -> None:
         sa.Column("started_at", sa.Double(), nullable=False),
         sa.Column("beat_at", sa.Double(), nullable=False),
         sa.Column("ended_at", sa.Double(), nullable=True),
-        sa.Column("released", sa.Integer(), nullable=False),
         sa.Column("stats", sa.Text(), nullable=False),
         sa.PrimaryKeyConstraint("id"),
     )

@@ -1,0 +1,377 @@
+"""What does serving cost over bare rendering, and what do users of a busy server get?
+
+A real server on loopback, with clients in this process: so both share the machine, as they would not in real life. The
+baseline draws the same thirty from the same photos with the core of `likeness render`, on as many threads and with a
+worker's niceness, by turns with the server, which is stopped meanwhile. Needs Linux. The run takes 90 generations, 64
+of them for 64 clients: about ten minutes on two cores.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from statistics import median
+
+if not __package__:
+    # Run as a script, Python looks here first, where likeness.py would hide the package of that name.
+    sys.path[0] = str(Path(__file__).parent.parent)
+
+from PIL.Image import Image
+
+from benchmarks.client import Client, Trip, at_once, in_a_loop, sample
+from benchmarks.report import Figure, publish
+from benchmarks.server import Server, memory, start_server
+from benchmarks.streams import measure_idle
+from benchmarks.uploads import Form, encode, enlarge, five_pictures, make_form
+from likeness.generation import Avatar, draw
+from likeness.packs import DEFAULT_STYLES, choose_styles, load_catalogue
+from likeness.photos import read_photos
+from likeness.plan import plan_renders
+from likeness.settings import Settings
+from likeness.worker.process import BEATS, NICENESS
+from likeness_engines import bundled_pack, load_engines
+
+SEED = 1
+AVATARS = Settings().avatars
+UPLOADS = 20
+ASK_EVERY_S = 0.025
+RENDERING_S = 10.0
+GREEDY = 8  # clients that send ten photos of 15 MB at once
+SOAK_FROM = 10
+WORKER, DECODER = "likeness.worker.child", "likeness.intake.decoder"
+# Accepted, or refused for what is in the photos, which is known once the whole body has come.
+READ_WHOLE = (202, 422)
+
+
+def percentile(values: Sequence[float], percent: float) -> float:
+    """The least value that so many percent of all do not exceed."""
+    ordered = sorted(values)
+    return ordered[max(0, -int(-len(ordered) * percent // 100) - 1)]
+
+
+def covered_s(spans: Sequence[tuple[float, float]]) -> float:
+    """Seconds that lie within at least one span of (start, end)."""
+    total, until = 0.0, float("-inf")
+    for start, end in sorted(spans):
+        total += max(0.0, end - max(start, until))
+        until = max(until, end)
+    return total
+
+
+def price_of_1000(price_per_hour: float, avatars: int, seconds: float) -> float:
+    """What a thousand avatars cost on a machine that made so many in so many seconds."""
+    return price_per_hour * seconds / 3600 / avatars * 1000
+
+
+def say(what: str) -> None:
+    """Progress, for whoever waits."""
+    print(what, file=sys.stderr, flush=True)
+
+
+def draw_bare(folder: Path, threads: int) -> int:
+    """The baseline's process: for each line on standard input, draw the thirty and print the seconds."""
+    os.nice(NICENESS)
+    catalogue = load_catalogue()
+    engines = load_engines(bundled_pack(), threads=threads)
+    sources = [(path.name, path.read_bytes()) for path in sorted(folder.iterdir())]
+    crops = read_photos(sources, catalogue.review_photo, lambda crops: catalogue.review_photos(crops, "local"))
+    styles = choose_styles(catalogue, DEFAULT_STYLES)
+    for _ in sys.stdin:
+        began = time.perf_counter()
+        plan = plan_renders(styles, [crop.quality for crop in crops], AVATARS, SEED)
+        drawn = sum(isinstance(result, Avatar) for result in draw(engines, catalogue, crops, plan))
+        print(drawn, time.perf_counter() - began, flush=True)
+    return 0
+
+
+@contextmanager
+def start_baseline(photos: Sequence[bytes], threads: int) -> Iterator[Callable[[], float]]:
+    """A loaded and warm baseline: called, it draws the thirty and returns the seconds."""
+    with tempfile.TemporaryDirectory(prefix="likeness-bare-") as folder:
+        for index, photo in enumerate(photos):
+            (Path(folder) / f"{index}.jpg").write_bytes(photo)
+        command = [sys.executable, __file__, "--bare", folder, "--threads", str(threads)]
+        with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+            asked, answers = process.stdin, process.stdout
+            assert asked is not None
+            assert answers is not None
+
+            def bare() -> float:
+                print(file=asked, flush=True)
+                drawn, seconds = answers.readline().split()
+                if int(drawn) != AVATARS:
+                    raise SystemExit(f"The baseline drew {drawn} of {AVATARS} avatars.")
+                return float(seconds)
+
+            try:
+                bare()
+                yield bare
+            finally:
+                process.terminate()
+
+
+def measure_uploads(server: Server, form: Form) -> list[Figure]:
+    """One client of a server that draws nothing: each generation is cancelled before the next upload."""
+    say(f"{UPLOADS} uploads, one client")
+    client, times = Client(server), []
+    for _ in range(UPLOADS):
+        sent = time.perf_counter()
+        path, headers = client.queue(form)
+        times.append(time.perf_counter() - sent)
+        client.cancel(path, headers)
+        time.sleep(1)  # the worker ends its step
+    name = f"upload of {len(form.body) / 1e6:.0f} MB accepted, idle server"
+    return [
+        Figure(f"{name}, p50", percentile(times, 50), "s", "lower"),
+        Figure(f"{name}, p95", percentile(times, 95), "s", "lower", 1.5),
+    ]
+
+
+def measure_overhead(server: Server, photos: Sequence[bytes], threads: int, repeats: int) -> list[Figure]:
+    """Bare, served, and two served together, by turns; medians."""
+    client, form = Client(server), make_form(photos, SEED)
+    bare_s: list[float] = []
+    single: list[Trip] = []
+    pairs: list[list[Trip]] = []
+    with start_baseline(photos, threads) as bare:
+        for turn in range(repeats):
+            say(f"bare, served, two together: turn {turn + 1} of {repeats}")
+            with server.paused():
+                bare_s.append(bare())
+            single.append(client.generate(form))
+            pairs.append(at_once([lambda: Client(server).generate(form)] * 2))
+    alone_s = median(bare_s)
+    rendering_s = median(trip.rendering_s for trip in single)
+    served_s = median(trip.served_s for trip in single)
+    together_s = median(max(one.ended, other.ended) - min(one.began, other.began) for one, other in pairs)
+    gap_s = max(abs(one.first_at - other.first_at) for one, other in pairs)
+    return [
+        Figure("thirty avatars, bare", alone_s, "s", "lower"),
+        Figure("thirty avatars, served, begun to stored", rendering_s, "s", "lower"),
+        Figure("thirty avatars, served, accepted to done", served_s, "s", "lower"),
+        Figure("serving adds, begun to stored", 100 * (rendering_s / alone_s - 1), "%", "lower"),
+        Figure("serving adds, accepted to done", 100 * (served_s / alone_s - 1), "%", "lower", 10),
+        Figure("two together, times two in sequence", together_s / (2 * rendering_s), "x", "lower", 1.02),
+        Figure("two together, between their first avatars", gap_s, "s", "lower", 8),
+    ]
+
+
+def measure_answers(server: Server, form: Form) -> list[Figure]:
+    """How fast the API answers while the worker draws."""
+    say("asking while it renders")
+    asker, figures = Client(server), []
+    live: list[float] = []
+    look: list[float] = []
+    until = time.perf_counter() + RENDERING_S
+    while time.perf_counter() < until:
+        more_live, more_look = _ask_while_rendering(server, asker, form)
+        live, look = live + more_live, look + more_look
+    for route, times in (("/health/live", live), ("/v1/generations/{id}", look)):
+        name = f"GET {route} while rendering"
+        figures += [
+            Figure(f"{name}, p50", 1000 * percentile(times, 50), "ms", "lower"),
+            Figure(f"{name}, p99", 1000 * percentile(times, 99), "ms", "lower", 20),
+        ]
+    return figures
+
+
+def _ask_while_rendering(server: Server, asker: Client, form: Form) -> list[list[float]]:
+    follower = Client(server)
+    path, headers = follower.queue(form)
+    while asker.get(path, headers)["status"] == "queued":
+        time.sleep(0.02)
+    ended = threading.Event()
+    asks = [lambda: asker.get("/health/live", {}), lambda: asker.get(path, headers)]
+
+    def follow() -> list[list[float]]:
+        follower.follow(path, headers, 0.0, 0.0)
+        ended.set()
+        return []
+
+    return at_once([follow, lambda: sample(asks, ended, ASK_EVERY_S)])[1]
+
+
+def measure_loop(server: Server, form: Form, clients: int, generations: int, price: float) -> list[Figure]:
+    """What each of so many clients gets, and what the worker does meanwhile."""
+    say(f"{clients} clients, {generations} generations")
+    step_s = server.metric("likeness_worker_step_seconds_total")
+    began = time.perf_counter()
+    trips = in_a_loop(server, form, clients, generations)
+    passed = time.perf_counter() - began
+    _wait_for_beat()
+    step_s = server.metric("likeness_worker_step_seconds_total") - step_s
+    who = f"{clients} client{'s' * (clients > 1)}"
+    figures = []
+    for name, times in (
+        ("accepted", [trip.accepted_s for trip in trips]),
+        ("first avatar", [trip.first_s for trip in trips]),
+        ("thirtieth avatar", [trip.last_s for trip in trips]),
+    ):
+        figures += [Figure(f"{who}, {name}, p{p}", percentile(times, p), "s", "lower") for p in (50, 95, 99)]
+    busy_s = covered_s([(trip.began, trip.ended) for trip in trips])
+    avatars = sum(trip.avatars for trip in trips)
+    return [
+        *figures,
+        Figure(f"{who}, generations an hour", 3600 * len(trips) / passed, "1/h", "higher"),
+        Figure(f"{who}, worker outside render steps", 100 * (1 - step_s / busy_s), "%", "lower"),
+        Figure(f"{who}, price of 1000 avatars", price_of_1000(price, avatars, passed), "$", "lower"),
+    ]
+
+
+def _wait_for_beat() -> None:
+    """A worker tells its totals with every beat."""
+    time.sleep(Settings().lease_s / BEATS + 1)
+
+
+def measure_memory(server: Server) -> list[Figure]:
+    """What each process holds after all that, and has held."""
+    children = server.children()
+    processes = (("the API", server.pid), ("the worker", children[WORKER]), ("a waiting decoder", children[DECODER]))
+    figures = []
+    for name, pid in processes:
+        used = memory(pid)
+        figures += [
+            Figure(f"memory of {name} after the load", used.now, "MB", "lower"),
+            Figure(f"memory of {name}, peak", used.peak, "MB", "lower"),
+        ]
+    return figures
+
+
+def measure_idle_streams(threads: int, form: Form, count: int) -> list[Figure]:
+    """Clients that wait for events that do not come."""
+    say(f"{count} idle streams")
+    idle = measure_idle(threads, form, count)
+    name = f"{count} idle streams"
+    return [
+        Figure(f"{name}, memory", idle.cost_mb, "MB", "lower", 100),
+        Figure(f"{name}, database transactions", idle.transactions_per_s, "1/s", "lower", 10),
+        Figure(f"{name}, the API's processor time", idle.cpu_percent, "% of a core", "lower"),
+    ]
+
+
+def measure_greedy_uploads(threads: int, photos: Sequence[bytes]) -> list[Figure]:
+    """The API's memory while the largest uploads come in at once."""
+    say(f"{GREEDY} uploads of {len(photos)} photos of {len(photos[0]) / 1e6:.1f} MB")
+    form = make_form(photos, SEED)
+    with start_server(threads, "--no-worker") as server:
+        at_rest = memory(server.pid).now
+        began = time.perf_counter()
+        answers = at_once([lambda: Client(server).upload(form)[0]] * GREEDY)
+        passed = time.perf_counter() - began
+        peak = memory(server.pid).peak
+    codes = [answer.status_code for answer in answers]
+    say(f"  answered {codes}")
+    if not set(codes) <= set(READ_WHOLE):
+        raise SystemExit(f"Large uploads were refused before they were read: {answers[0].text}")
+    name = f"{GREEDY} uploads of {len(form.body) / 1e6:.0f} MB at once"
+    return [
+        Figure("memory of the API at rest", at_rest, "MB", "lower"),
+        Figure(f"{name}, peak memory of the API", peak, "MB", "lower", 600),
+        Figure(f"{name}, until all are answered", passed, "s", "lower"),
+    ]
+
+
+def measure_soak(threads: int, form: Form, generations: int) -> list[Figure]:
+    """Whether memory grows from the tenth generation to the last."""
+    say(f"{generations} generations, one client")
+    with start_server(threads) as server:
+        client = Client(server)
+        for _ in range(SOAK_FROM):
+            client.generate(form)
+        processes = {"API": server.pid, "worker": server.children()[WORKER]}
+        early = {name: memory(pid).now for name, pid in processes.items()}
+        for _ in range(generations - SOAK_FROM):
+            client.generate(form)
+        late = {name: memory(pid).now for name, pid in processes.items()}
+    when = f"from generation {SOAK_FROM} to {generations}"
+    return [
+        Figure(f"memory of the {name} grows {when}", 100 * (late[name] / early[name] - 1), "%", "lower", 5)
+        for name in processes
+    ]
+
+
+def measure(arguments: argparse.Namespace, pictures: Sequence[Image]) -> list[Figure]:
+    """Everything, in the order of the table."""
+    say("making photos")
+    small = [encode(picture) for picture in pictures]
+    phone = [enlarge(picture, megapixels=12, most_bytes=3_000_000, noise=6) for picture in pictures]
+    large = [enlarge(picture, megapixels=24, most_bytes=14_950_000, noise=14) for picture in pictures]
+    small_form, phone_form = make_form(small, SEED), make_form(phone, SEED)
+    threads = arguments.threads
+    with start_server(threads) as server:
+        say("warming up")
+        Client(server).generate(small_form)
+        figures = measure_uploads(server, phone_form)
+        figures += measure_overhead(server, small, threads, arguments.repeats)
+        figures += measure_answers(server, small_form)
+        _wait_for_beat()
+        for clients, generations in zip(arguments.clients, arguments.generations, strict=True):
+            figures += measure_loop(server, phone_form, clients, generations, arguments.price_per_hour)
+        figures += measure_memory(server)
+    figures += measure_idle_streams(threads, small_form, arguments.streams)
+    figures += measure_greedy_uploads(threads, large * 2)
+    if arguments.soak:
+        figures += measure_soak(threads, phone_form, arguments.soak)
+    return figures
+
+
+def _counts(text: str) -> list[int]:
+    return [int(part) for part in text.split(",")]
+
+
+def _parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--photos", type=Path, metavar="DIR", help="JPEGs of one person (default: the astronaut)")
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--repeats", type=int, default=3, help="turns of bare and served (default 3)")
+    parser.add_argument("--clients", type=_counts, default=[1, 8, 64], metavar="N,N", help="default 1,8,64")
+    parser.add_argument(
+        "--generations", type=_counts, default=[3, 8, 64], metavar="N,N", help="of each of those (default 3,8,64)"
+    )
+    parser.add_argument("--streams", type=int, default=1000, help="idle event streams (default 1000)")
+    parser.add_argument("--soak", type=int, default=0, metavar="N", help="watch memory over N generations (claim: 100)")
+    parser.add_argument(
+        "--price-per-hour", type=float, default=0.10, metavar="X", help="dollars for the machine (default 0.10)"
+    )
+    parser.add_argument("--out", type=Path)
+    parser.add_argument("--bare", type=Path, help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if len(arguments.clients) != len(arguments.generations):
+        parser.error("--generations needs one number for each of --clients")
+    if any(most < clients for clients, most in zip(arguments.clients, arguments.generations, strict=True)):
+        parser.error("--generations must give each client at least one")
+    if arguments.soak and arguments.soak <= SOAK_FROM:
+        parser.error(f"--soak compares with generation {SOAK_FROM}: give it more")
+    return arguments
+
+
+def main() -> int:
+    """Measure and publish."""
+    arguments = _parse()
+    if arguments.bare:
+        return draw_bare(arguments.bare, arguments.threads)
+    # An end by `kill` or `timeout` cleans up like any other.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("Stopped."))
+    settings = {
+        "photos": str(arguments.photos or "the astronaut"),
+        "threads": str(arguments.threads),
+        "turns": str(arguments.repeats),
+        "generations": ", ".join(map(str, arguments.generations)),
+        "soak": str(arguments.soak),
+        "dollars an hour": f"{arguments.price_per_hour:g}",
+        "load before": f"{os.getloadavg()[0]:.1f}",
+    }
+    return publish("serve", measure(arguments, five_pictures(arguments.photos)), settings, arguments.out)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
