@@ -99,6 +99,8 @@ def test_images_and_streams_are_declared_as_such(operations: dict[str, Any]) -> 
     assert set(operations["getPublished"]["responses"]) >= {"304", "404", "406"}
     events = operations["followGeneration"]["responses"]
     assert set(events["200"]["content"]) == {"text/event-stream"}
+    event = events["200"]["content"]["text/event-stream"]["schema"]["properties"]
+    assert {"queued", "progress", "avatar", "done", "failed", "cancelled"} < set(event["event"]["enum"])
     assert "content" not in events["204"]
     assert set(operations["exportGallery"]["responses"]["200"]["content"]) == {"application/zip"}
 

@@ -24,6 +24,7 @@ from likeness.worker.supervisor import Supervisor
 
 # What open requests may take when the server stops; event streams are ended at once.
 STOP_S = 10
+BACKLOG = 2048
 
 
 def serve(settings: Settings, worker: bool) -> int:
@@ -84,6 +85,7 @@ def _socket(settings: Settings) -> Iterator[socket.socket]:
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listening.bind((settings.host.strip("[]"), settings.port))
+        listening.listen(BACKLOG)  # who connects while the rest starts waits for it
     except OSError as error:
         listening.close()
         where = f"{settings.host}:{settings.port}"

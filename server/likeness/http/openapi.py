@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, get_args
 
 from litestar.openapi import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin, YamlRenderPlugin
@@ -21,6 +21,7 @@ from litestar.openapi.spec import (
 from likeness import __version__
 from likeness.photos import FEWEST, MOST
 from likeness.policy import VERSION
+from likeness.records.events import Kind
 
 
 def openapi_config() -> OpenAPIConfig:
@@ -57,12 +58,12 @@ class UploadOperation(Operation):
 
 @dataclass
 class StreamOperation(Operation):
-    """`GET .../events`: the answer is a stream of events, whose format OpenAPI cannot say."""
+    """`GET .../events`: the answer is a stream of events; the schema is each one's."""
 
     def __post_init__(self) -> None:
         answer: Any = (self.responses or {}).get("200")
         if answer is not None:
-            answer.content = {"text/event-stream": OpenAPIMediaType(schema=Schema(type=OpenAPIType.STRING))}
+            answer.content = {"text/event-stream": OpenAPIMediaType(schema=event_schema())}
 
 
 @dataclass
@@ -74,6 +75,24 @@ class ImageOperation(Operation):
         if answer is not None and answer.content:
             [image] = answer.content.values()
             answer.content = {"image/webp": image, "image/png": image}
+
+
+def event_schema() -> Schema:
+    """One server-sent event."""
+    text = OpenAPIType.STRING
+    return Schema(
+        type=OpenAPIType.OBJECT,
+        required=["id", "event", "data"],
+        properties={
+            "id": Schema(type=text, description="Its number, from 1 and without gaps: what Last-Event-ID names."),
+            "event": Schema(type=text, enum=list(get_args(Kind))),
+            "data": Schema(
+                type=text,
+                content_media_type="application/json",
+                description="The generation; of an avatar its index, style, look and url; of progress how many are drawn.",
+            ),
+        },
+    )
 
 
 def upload_schema() -> Schema:
