@@ -93,8 +93,10 @@ def test_killed_while_uploading(server: Server, jpegs: list[bytes]) -> None:
         server.kill()
         yield b"more"
 
-    with pytest.raises(Exception, match=r"."):  # noqa: B017 - however the connection breaks
-        server.client.post("/v1/generations", content=half(), headers={"Content-Type": "multipart/form-data; boundary=x"})
+    with pytest.raises(Exception, match=r"."):
+        server.client.post(
+            "/v1/generations", content=half(), headers={"Content-Type": "multipart/form-data; boundary=x"}
+        )
     server.start()
     assert server.client.get("/v1/quota").json()["remaining"] == 1
     check_whole(server, server.accepted(jpegs))

@@ -104,6 +104,12 @@ def local(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     )
 
 
+@pytest.fixture(scope="session")
+def waiting(local: Server, jpegs: list[bytes]) -> str:
+    """The address of a generation that nobody draws."""
+    return f"/v1/generations/{local.accepted(jpegs)}"
+
+
 @pytest.fixture
 def person(server: Server) -> Iterator[People]:
     """Makes new people; `Person`'s arguments but for the server, which is another one if it is given."""

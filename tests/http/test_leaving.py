@@ -16,6 +16,7 @@ def test_a_deleted_generation_ends_and_what_was_saved_stays(server: Server, pers
     [item] = ann.send("POST", f"{location}/save", {"avatars": [2]})["items"]
     last = [event.number for event in ann.events(location)][-1]
     view = ann.send("DELETE", location)
+    assert ann.remaining() == 999  # it had an avatar: nothing is given back
     assert (view["status"], view["progress"]) == ("cancelled", seen)
     assert [avatar["state"] for avatar in view["avatars"]] == ["expired", "expired", "saved", "expired", "expired"]
     assert [(event.number, event.kind) for event in ann.events(location, last)] == [(last + 1, "cancelled")]

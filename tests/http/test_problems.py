@@ -123,13 +123,11 @@ def test_a_size_that_is_none(finished: Finished, size: str) -> None:
         problem(finished.ann.get(f"{url}?size={size}"), 400, "bad_request")
 
 
-def test_a_waiting_avatar_has_no_image_and_cannot_be_saved(local: Server, jpegs: list[bytes]) -> None:
-    location = f"/v1/generations/{local.accepted(jpegs)}"
-    problem(local.client.get(f"{location}/avatars/0"), 409, "conflict")
-    problem(local.client.post(f"{location}/save", json={"avatars": [0]}), 409, "conflict")
-    problem(local.client.post(f"{location}/discard", json={"avatars": [0]}), 409, "conflict")
-    assert local.client.post(f"{location}/save", json={"avatars": "all"}).json()["items"] == []
-    local.client.delete(location)
+def test_a_waiting_avatar_has_no_image_and_cannot_be_saved(local: Server, waiting: str) -> None:
+    problem(local.client.get(f"{waiting}/avatars/0"), 409, "conflict")
+    for action in ("save", "discard"):
+        problem(local.client.post(f"{waiting}/{action}", json={"avatars": [0]}), 409, "conflict")
+        assert local.client.post(f"{waiting}/{action}", json={"avatars": "all"}).json()["items"] == []
 
 
 def test_a_request_id_is_kept_if_it_is_sane(server: Server) -> None:

@@ -34,18 +34,8 @@ def test_the_second_of_a_day_is_refused_until_the_day_ends(person: People, jpegs
     assert re.fullmatch(rf'"daily";r=0;t={wait}', response.headers["RateLimit"])
     ann.send("DELETE", location)  # the second time in a day nothing is given back
     assert ann.remaining() == 0
-    problem(ann.upload(jpegs), 429, "quota_exceeded")
-
-
-def test_cancelling_what_has_an_avatar_gives_nothing_back(person: People, jpegs: list[bytes]) -> None:
-    ann = person()
-    location = ann.done(jpegs)
-    assert ann.remaining() == 999
-    ann.send("DELETE", location)
-    assert ann.remaining() == 999
-    other = ann.accepted(jpegs)
-    ann.send("DELETE", other)
-    assert ann.remaining() == 999
+    for _ in range(4):  # which are no attempts that count: it is not their fault
+        problem(ann.upload(jpegs), 429, "quota_exceeded")
 
 
 def test_of_twenty_at_once_one_is_accepted(server: Server, person: People, jpegs: list[bytes]) -> None:
@@ -76,13 +66,13 @@ def test_another_upload_waits_for_the_one_in_progress(server: Server, person: Pe
         response = ann.upload(jpegs)
         problem(response, 429, "upload_in_progress")
         assert response.headers["Retry-After"] == "5"
-        assert upload.send().answer().status_code == 202
+    server.until(lambda: ann.remaining() == 1)
 
 
 def test_a_refused_upload_costs_and_leaves_nothing(server: Server, person: People, jpegs: list[bytes]) -> None:
     ann = person(tier="lite")
     before = [name for name in stored(server) if not name.startswith("avatars/")]
-    problem(ann.upload([*jpegs[:2], b"nothing"]), 422, "photo_refused")
+    problem(ann.upload(jpegs[:2]), 422, "wrong_photo_count")
     problem(ann.upload(jpegs, fields={"styles": "gothic"}), 422, "unknown_style")
     assert ann.remaining() == 1
     assert [name for name in stored(server) if not name.startswith("avatars/")] == before
@@ -99,13 +89,6 @@ def test_too_many_refused_uploads_are_refused_before_they_are_read(person: Peopl
     assert 3500 < int(response.headers["Retry-After"]) <= 3600
     assert ann.remaining() == 1000
     assert person().upload(jpegs, consent=None).status_code == 422  # another user's are another matter
-
-
-def test_what_is_not_the_uploads_fault_is_no_attempt(person: People, jpegs: list[bytes]) -> None:
-    ann = person(tier="lite")
-    ann.accepted(jpegs)
-    for _ in range(5):
-        problem(ann.upload(jpegs), 429, "quota_exceeded")
 
 
 def test_a_full_queue_lets_nobody_in(closed: Server, person: People, platform: Platform) -> None:

@@ -1,4 +1,4 @@
-"""The proof: with the ciphertext of deleted photos in hand, and everything that the service still has, nothing opens."""
+"""The proof: with deleted photos' ciphertext in hand, and everything that the service still has, nothing opens."""
 
 from __future__ import annotations
 

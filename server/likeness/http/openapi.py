@@ -89,7 +89,7 @@ def event_schema() -> Schema:
             "data": Schema(
                 type=text,
                 content_media_type="application/json",
-                description="The generation; of an avatar its index, style, look and url; of progress how many are drawn.",
+                description="The generation; of an avatar also index, style, look and url; of progress, counts.",
             ),
         },
     )

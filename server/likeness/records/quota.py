@@ -47,7 +47,8 @@ def reserve(connection: sa.Connection, owner: str, limit: int, lives_s: float) -
     now = clock(connection)
     day = day_of(now)
     connection.execute(sa.delete(_slots).where(*_of(owner, day), _slots.c.state == "reserved", _slots.c.until < now))
-    taken = dict(connection.execute(sa.select(_slots.c.slot, _slots.c.state).where(*_of(owner, day))).tuples().all())
+    rows = connection.execute(sa.select(_slots.c.slot, _slots.c.state).where(*_of(owner, day)))
+    taken = {row.slot: row.state for row in rows}
     free = next((number for number in range(limit) if number not in taken), None)
     if free is None:
         raise UploadRunningError if "reserved" in taken.values() else QuotaError(limit, day_ends(now) - now)

@@ -136,7 +136,7 @@ def still_claimed(connection: sa.Connection, claims: Sequence[tuple[str, int]]) 
     """Which of these (generation, fence) claims still hold."""
     ids = [generation for generation, _ in claims]
     chosen = sa.select(_table.c.id, _table.c.fence).where(_table.c.id.in_(ids), _table.c.state.in_(RUNNING))
-    held = set(connection.execute(chosen).tuples())
+    held = {(generation, fence) for generation, fence in connection.execute(chosen)}
     return {generation for generation, fence in claims if (generation, fence) in held}
 
 

@@ -1,0 +1,65 @@
+"""What the READMEs say is so: the walk works as pasted, and every command, setting and make target is there."""
+
+from __future__ import annotations
+
+import argparse
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from benchmarks.demo import write_photos
+from likeness.cli.main import _parser
+from likeness.cli.operate import settings_table
+from tests.serving import Server
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text()
+OPERATOR = (ROOT / "server" / "README.md").read_text()
+
+
+def test_the_walk_works_as_pasted(tmp_path: Path) -> None:
+    [walk] = re.findall(r"```sh\n(api=.*?)```", README, re.DOTALL)
+    write_photos(tmp_path / "out" / "photos")
+    (tmp_path / ".venv" / "bin").mkdir(parents=True)
+    (tmp_path / ".venv" / "bin" / "likeness").symlink_to(Path(sys.executable).with_name("likeness"))
+    server = Server(tmp_path / "data", avatars=6, steps=1).start()
+    try:
+        address = str(server.client.base_url).rstrip("/")
+        script = "set -eu -o pipefail\n" + walk.replace("http://127.0.0.1:8000", address)
+        done = subprocess.run(
+            ["bash", "-c", script], cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False
+        )
+        assert done.returncode == 0, done.stderr + done.stdout + server.log.read_text()
+        assert "event: done" in done.stdout
+        assert done.stdout.count("event: avatar") == 6
+        assert '"items":[1,2,4,5]' in done.stdout  # discarded
+        assert '"caption":"Hello"' in done.stdout
+        assert "Valid. Generation" in done.stdout
+        assert (tmp_path / "out" / "first.png").read_bytes().startswith(b"\x89PNG")
+        again = server.upload([path.read_bytes() for path in sorted((tmp_path / "out" / "photos").iterdir())])
+        assert again.status_code == 429  # as the page says
+    finally:
+        server.close()
+
+
+def test_the_settings_reference_is_the_codes_own() -> None:
+    [table] = re.findall(r"<!-- made by `likeness settings` -->\n(.*?)<!-- end -->", OPERATOR, re.DOTALL)
+    assert table == settings_table()
+
+
+def commands() -> list[str]:
+    [choices] = [action.choices for action in _parser()._actions if isinstance(action, argparse._SubParsersAction)]
+    return list(choices)
+
+
+@pytest.mark.parametrize("command", commands())
+def test_every_command_is_documented(command: str) -> None:
+    assert f"likeness {command}" in README + OPERATOR
+
+
+@pytest.mark.parametrize("target", re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+def test_every_make_target_is_documented(target: str) -> None:
+    assert f"make {target}" in README
