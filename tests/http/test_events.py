@@ -66,8 +66,9 @@ def test_a_restarted_server_goes_on_where_the_client_was(local: Server, person: 
         with ann.client.stream("GET", f"{location}/events") as response:
             stream = parse_events(response.iter_lines())
             assert next(stream).kind == "queued"
-            end()
+            code = end()
             if end == local.stop:
+                assert code == 0
                 assert list(stream) == []  # ended, not broken off
         local.start(ready=False)
         local.until(lambda: alive(local))

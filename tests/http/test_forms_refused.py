@@ -58,6 +58,8 @@ def errors(server: Server) -> int:
 
 def test_a_body_shorter_than_declared(server: Server, ann: Person, jpegs: list[bytes]) -> None:
     with RawUpload(ann, jpegs, **{"content-length": "999999"}) as upload:
+        upload.send(0.5)
+        server.until(lambda: ann.remaining() == 0)
         upload.send().shut()
         server.until(lambda: ann.remaining() == 1)
     check_free(server, ann)

@@ -16,6 +16,7 @@ from likeness.records.generations import Estimate
 
 # A deadline met later than this after it was due counts as late.
 LATE_S: Final = 60.0
+HOUR_S: Final = 3600.0
 _BUCKETS: Final = (0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 180)
 
 
@@ -77,12 +78,11 @@ def _queue(connection: sa.Connection, lease_s: float) -> Iterator[Metric]:
     yield GaugeMetricFamily("likeness_queue_age_seconds", "Age of the oldest waiting generation.", value=age)
     queue: Estimate = generations.estimate(connection, lease_s)
     yield GaugeMetricFamily("likeness_queue_wait_seconds", "Estimated wait of a new generation.", value=queue.wait_s)
-    ended = sa.select(sa.func.count(), sa.func.coalesce(sa.func.sum(table.c.ended_at - table.c.created_at), 0.0))
-    count, seconds = connection.execute(ended.where(table.c.ended_at.is_not(None))).one()
-    yield CounterMetricFamily("likeness_generations_ended", "Generations that ended.", value=count)
-    yield CounterMetricFamily(
-        "likeness_generation_seconds", "Seconds from upload to end, of all that ended.", value=seconds
-    )
+    lately = table.c.ended_at > clock(connection) - HOUR_S
+    mean = sa.select(sa.func.coalesce(sa.func.avg(table.c.ended_at - table.c.created_at), 0.0)).where(lately)
+    seconds = connection.execute(mean).scalar_one()
+    about = "Seconds from upload to end, mean of the last hour."
+    yield GaugeMetricFamily("likeness_generation_seconds", about, value=seconds)
 
 
 def _deletions(connection: sa.Connection) -> Iterator[Metric]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, get_args
+from typing import Any, Final, get_args
 
 from litestar.openapi import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin, YamlRenderPlugin
@@ -22,6 +22,9 @@ from likeness import __version__
 from likeness.photos import FEWEST, MOST
 from likeness.policy import VERSION
 from likeness.records.events import Kind
+
+# Public, as the errors point there.
+SCHEMA: Final = "^/schema"
 
 
 def openapi_config() -> OpenAPIConfig:

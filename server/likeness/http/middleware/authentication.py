@@ -10,6 +10,7 @@ from litestar.enums import ScopeType
 from litestar.middleware import ASGIMiddleware
 from litestar.types import ASGIApp, Receive, Scope, Send
 
+from likeness.http.openapi import SCHEMA
 from likeness.http.tokens import SESSION_COOKIE, Tokens
 from likeness.refusals import ForeignOriginError, UnauthorizedError
 from likeness.settings import Settings, is_loopback
@@ -23,6 +24,7 @@ class Authentication(ASGIMiddleware):
 
     scopes = (ScopeType.HTTP,)
     exclude_opt_key = "public"
+    exclude_path_pattern = SCHEMA
 
     def __init__(self, settings: Settings, tokens: Tokens) -> None:
         self._settings = settings

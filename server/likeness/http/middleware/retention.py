@@ -6,6 +6,7 @@ from litestar.enums import ScopeType
 from litestar.middleware import ASGIMiddleware
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
+from likeness.http.openapi import SCHEMA
 from likeness.http.service import Service
 from likeness.records import generations
 from likeness.refusals import GoneError
@@ -18,6 +19,7 @@ class Retention(ASGIMiddleware):
 
     scopes = (ScopeType.HTTP,)
     exclude_opt_key = "public"
+    exclude_path_pattern = SCHEMA
 
     def __init__(self, service: Service) -> None:
         self._service = service
