@@ -13,7 +13,7 @@ import pytest
 
 from tests.serving import Server
 
-AVATARS = 10
+AVATARS = 25  # more than fit into one batch, so that some are stored while others wait
 
 
 @pytest.fixture
@@ -23,7 +23,7 @@ def jpegs(photos: list[Path]) -> list[bytes]:
 
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[Server]:
-    server = Server(tmp_path / "data", avatars=AVATARS, quota_lite=100, photos_after_lite_s=0)
+    server = Server(tmp_path / "data", avatars=AVATARS, steps=3, quota_lite=100, photos_after_lite_s=0)
     yield server
     server.close()
 
