@@ -2,22 +2,21 @@
 
 A real server on loopback, with clients in this process: so both share the machine, as they would not in real life. The
 baseline draws the same thirty from the same photos with the core of `likeness render`, on as many threads and with a
-worker's niceness, by turns with the server, which is stopped meanwhile. Needs Linux. The run takes 90 generations, 64
-of them for 64 clients: about ten minutes on two cores.
+worker's niceness, by turns with the server, which is stopped meanwhile. Needs Linux. The run takes some 90 generations,
+64 of them for 64 clients: ten minutes on two free cores. Percentiles are by nearest rank: of a few generations, p95 and
+p99 are the slowest one.
 """
 
 from __future__ import annotations
 
 import argparse
+import math
 import os
 import signal
-import subprocess
 import sys
-import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from statistics import median
 
@@ -27,35 +26,29 @@ if not __package__:
 
 from PIL.Image import Image
 
+from benchmarks.bare import start_baseline
 from benchmarks.client import Client, Trip, at_once, in_a_loop, sample
+from benchmarks.footprint import (
+    SOAK_FROM,
+    measure_greedy_uploads,
+    measure_idle_streams,
+    measure_memory,
+    measure_soak,
+)
 from benchmarks.report import Figure, publish
-from benchmarks.server import Server, memory, start_server
-from benchmarks.streams import measure_idle
+from benchmarks.server import Server, say, start_server
 from benchmarks.uploads import Form, encode, enlarge, five_pictures, make_form
-from likeness.generation import Avatar, draw
-from likeness.packs import DEFAULT_STYLES, choose_styles, load_catalogue
-from likeness.photos import read_photos
-from likeness.plan import plan_renders
 from likeness.settings import Settings
-from likeness.worker.process import BEATS, NICENESS
-from likeness_engines import bundled_pack, load_engines
+from likeness.worker.process import BEATS
 
-SEED = 1
-AVATARS = Settings().avatars
 UPLOADS = 20
 ASK_EVERY_S = 0.025
 RENDERING_S = 10.0
-GREEDY = 8  # clients that send ten photos of 15 MB at once
-SOAK_FROM = 10
-WORKER, DECODER = "likeness.worker.child", "likeness.intake.decoder"
-# Accepted, or refused for what is in the photos, which is known once the whole body has come.
-READ_WHOLE = (202, 422)
 
 
 def percentile(values: Sequence[float], percent: float) -> float:
     """The least value that so many percent of all do not exceed."""
-    ordered = sorted(values)
-    return ordered[max(0, -int(-len(ordered) * percent // 100) - 1)]
+    return sorted(values)[max(0, math.ceil(len(values) * percent / 100) - 1)]
 
 
 def covered_s(spans: Sequence[tuple[float, float]]) -> float:
@@ -72,53 +65,6 @@ def price_of_1000(price_per_hour: float, avatars: int, seconds: float) -> float:
     return price_per_hour * seconds / 3600 / avatars * 1000
 
 
-def say(what: str) -> None:
-    """Progress, for whoever waits."""
-    print(what, file=sys.stderr, flush=True)
-
-
-def draw_bare(folder: Path, threads: int) -> int:
-    """The baseline's process: for each line on standard input, draw the thirty and print the seconds."""
-    os.nice(NICENESS)
-    catalogue = load_catalogue()
-    engines = load_engines(bundled_pack(), threads=threads)
-    sources = [(path.name, path.read_bytes()) for path in sorted(folder.iterdir())]
-    crops = read_photos(sources, catalogue.review_photo, lambda crops: catalogue.review_photos(crops, "local"))
-    styles = choose_styles(catalogue, DEFAULT_STYLES)
-    for _ in sys.stdin:
-        began = time.perf_counter()
-        plan = plan_renders(styles, [crop.quality for crop in crops], AVATARS, SEED)
-        drawn = sum(isinstance(result, Avatar) for result in draw(engines, catalogue, crops, plan))
-        print(drawn, time.perf_counter() - began, flush=True)
-    return 0
-
-
-@contextmanager
-def start_baseline(photos: Sequence[bytes], threads: int) -> Iterator[Callable[[], float]]:
-    """A loaded and warm baseline: called, it draws the thirty and returns the seconds."""
-    with tempfile.TemporaryDirectory(prefix="likeness-bare-") as folder:
-        for index, photo in enumerate(photos):
-            (Path(folder) / f"{index}.jpg").write_bytes(photo)
-        command = [sys.executable, __file__, "--bare", folder, "--threads", str(threads)]
-        with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
-            asked, answers = process.stdin, process.stdout
-            assert asked is not None
-            assert answers is not None
-
-            def bare() -> float:
-                print(file=asked, flush=True)
-                drawn, seconds = answers.readline().split()
-                if int(drawn) != AVATARS:
-                    raise SystemExit(f"The baseline drew {drawn} of {AVATARS} avatars.")
-                return float(seconds)
-
-            try:
-                bare()
-                yield bare
-            finally:
-                process.terminate()
-
-
 def measure_uploads(server: Server, form: Form) -> list[Figure]:
     """One client of a server that draws nothing: each generation is cancelled before the next upload."""
     say(f"{UPLOADS} uploads, one client")
@@ -129,7 +75,7 @@ def measure_uploads(server: Server, form: Form) -> list[Figure]:
         times.append(time.perf_counter() - sent)
         client.cancel(path, headers)
         time.sleep(1)  # the worker ends its step
-    name = f"upload of {len(form.body) / 1e6:.0f} MB accepted, idle server"
+    name = f"five photos, {len(form.body) / 1e6:.1f} MB, accepted"
     return [
         Figure(f"{name}, p50", percentile(times, 50), "s", "lower"),
         Figure(f"{name}, p95", percentile(times, 95), "s", "lower", 1.5),
@@ -138,7 +84,7 @@ def measure_uploads(server: Server, form: Form) -> list[Figure]:
 
 def measure_overhead(server: Server, photos: Sequence[bytes], threads: int, repeats: int) -> list[Figure]:
     """Bare, served, and two served together, by turns; medians."""
-    client, form = Client(server), make_form(photos, SEED)
+    client, form = Client(server), make_form(photos)
     bare_s: list[float] = []
     single: list[Trip] = []
     pairs: list[list[Trip]] = []
@@ -232,80 +178,13 @@ def _wait_for_beat() -> None:
     time.sleep(Settings().lease_s / BEATS + 1)
 
 
-def measure_memory(server: Server) -> list[Figure]:
-    """What each process holds after all that, and has held."""
-    children = server.children()
-    processes = (("the API", server.pid), ("the worker", children[WORKER]), ("a waiting decoder", children[DECODER]))
-    figures = []
-    for name, pid in processes:
-        used = memory(pid)
-        figures += [
-            Figure(f"memory of {name} after the load", used.now, "MB", "lower"),
-            Figure(f"memory of {name}, peak", used.peak, "MB", "lower"),
-        ]
-    return figures
-
-
-def measure_idle_streams(threads: int, form: Form, count: int) -> list[Figure]:
-    """Clients that wait for events that do not come."""
-    say(f"{count} idle streams")
-    idle = measure_idle(threads, form, count)
-    name = f"{count} idle streams"
-    return [
-        Figure(f"{name}, memory", idle.cost_mb, "MB", "lower", 100),
-        Figure(f"{name}, database transactions", idle.transactions_per_s, "1/s", "lower", 10),
-        Figure(f"{name}, the API's processor time", idle.cpu_percent, "% of a core", "lower"),
-    ]
-
-
-def measure_greedy_uploads(threads: int, photos: Sequence[bytes]) -> list[Figure]:
-    """The API's memory while the largest uploads come in at once."""
-    say(f"{GREEDY} uploads of {len(photos)} photos of {len(photos[0]) / 1e6:.1f} MB")
-    form = make_form(photos, SEED)
-    with start_server(threads, "--no-worker") as server:
-        at_rest = memory(server.pid).now
-        began = time.perf_counter()
-        answers = at_once([lambda: Client(server).upload(form)[0]] * GREEDY)
-        passed = time.perf_counter() - began
-        peak = memory(server.pid).peak
-    codes = [answer.status_code for answer in answers]
-    say(f"  answered {codes}")
-    if not set(codes) <= set(READ_WHOLE):
-        raise SystemExit(f"Large uploads were refused before they were read: {answers[0].text}")
-    name = f"{GREEDY} uploads of {len(form.body) / 1e6:.0f} MB at once"
-    return [
-        Figure("memory of the API at rest", at_rest, "MB", "lower"),
-        Figure(f"{name}, peak memory of the API", peak, "MB", "lower", 600),
-        Figure(f"{name}, until all are answered", passed, "s", "lower"),
-    ]
-
-
-def measure_soak(threads: int, form: Form, generations: int) -> list[Figure]:
-    """Whether memory grows from the tenth generation to the last."""
-    say(f"{generations} generations, one client")
-    with start_server(threads) as server:
-        client = Client(server)
-        for _ in range(SOAK_FROM):
-            client.generate(form)
-        processes = {"API": server.pid, "worker": server.children()[WORKER]}
-        early = {name: memory(pid).now for name, pid in processes.items()}
-        for _ in range(generations - SOAK_FROM):
-            client.generate(form)
-        late = {name: memory(pid).now for name, pid in processes.items()}
-    when = f"from generation {SOAK_FROM} to {generations}"
-    return [
-        Figure(f"memory of the {name} grows {when}", 100 * (late[name] / early[name] - 1), "%", "lower", 5)
-        for name in processes
-    ]
-
-
 def measure(arguments: argparse.Namespace, pictures: Sequence[Image]) -> list[Figure]:
     """Everything, in the order of the table."""
     say("making photos")
     small = [encode(picture) for picture in pictures]
     phone = [enlarge(picture, megapixels=12, most_bytes=3_000_000, noise=6) for picture in pictures]
     large = [enlarge(picture, megapixels=24, most_bytes=14_950_000, noise=14) for picture in pictures]
-    small_form, phone_form = make_form(small, SEED), make_form(phone, SEED)
+    small_form, phone_form = make_form(small), make_form(phone)
     threads = arguments.threads
     with start_server(threads) as server:
         say("warming up")
@@ -343,7 +222,6 @@ def _parse() -> argparse.Namespace:
         "--price-per-hour", type=float, default=0.10, metavar="X", help="dollars for the machine (default 0.10)"
     )
     parser.add_argument("--out", type=Path)
-    parser.add_argument("--bare", type=Path, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if len(arguments.clients) != len(arguments.generations):
         parser.error("--generations needs one number for each of --clients")
@@ -357,8 +235,6 @@ def _parse() -> argparse.Namespace:
 def main() -> int:
     """Measure and publish."""
     arguments = _parse()
-    if arguments.bare:
-        return draw_bare(arguments.bare, arguments.threads)
     # An end by `kill` or `timeout` cleans up like any other.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("Stopped."))
     settings = {

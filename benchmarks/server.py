@@ -95,6 +95,11 @@ def start_server(threads: int, *options: str, program: Sequence[str] = LIKENESS)
             _stop(process, server)
 
 
+def say(what: str) -> None:
+    """Progress, for whoever waits."""
+    print(what, file=sys.stderr, flush=True)
+
+
 def memory(pid: int) -> Memory:
     """What a process uses and has used."""
     lines = dict(line.split(":", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines())

@@ -16,6 +16,7 @@ from PIL import Image, ImageEnhance, ImageOps
 from likeness.policy import VERSION
 
 PHOTOS: Final = 5
+SEED: Final = 1
 
 
 class Form(msgspec.Struct, frozen=True):
@@ -70,8 +71,8 @@ def encode(picture: Image.Image, quality: int = 95) -> bytes:
     return file.getvalue()
 
 
-def make_form(photos: Sequence[bytes], seed: int) -> Form:
+def make_form(photos: Sequence[bytes]) -> Form:
     """The form of an upload."""
     files = [("photos", (f"{index}.jpg", photo, "image/jpeg")) for index, photo in enumerate(photos)]
-    request = httpx.Request("POST", "http://x", data={"consent": VERSION, "seed": str(seed)}, files=files)
+    request = httpx.Request("POST", "http://x", data={"consent": VERSION, "seed": str(SEED)}, files=files)
     return Form(request.headers["content-type"], request.read())
