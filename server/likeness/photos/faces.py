@@ -23,14 +23,16 @@ SMALLEST_FACE: Final = 44
 # Neighbouring detections, summed over the angles: a face has dozens, a pattern that resembles one has few.
 ENOUGH_VOTES: Final = 6
 SECOND_FACE_AREA: Final = 0.4
-# Neighbours in one turned copy that make a face sure, and the least size of other faces then, in its sizes: under the
-# square root of SECOND_FACE_AREA, by what two measurements of the same face differ.
+# Neighbours that make an upright face sure; then the least size of others that matter, in its sizes (under the square
+# root of SECOND_FACE_AREA, by what two measurements of a face differ), and the angles that they are looked for at.
 SURE_VOTES: Final = 14
-SMALLEST_OTHER: Final = 0.4
-LEAST_WINDOW: Final = 36  # the cascade looks at windows of 24 pixels; coarser, it misses faces in groups
+SMALLEST_OTHER: Final = 0.5
+ANGLES_OF_OTHERS: Final = (-30, 30)
+LEAST_WINDOW: Final = 26  # the cascade looks at windows of 24 pixels
 # A second face's share of the first one's votes: one with eyes is believed sooner than a pattern without.
 SECOND_FACE_VOTES: Final = {True: 0.12, False: 0.5}
 PATCH: Final = 200
+SETTLED: Final = 0.05
 
 
 class Face(msgspec.Struct, frozen=True):
@@ -68,15 +70,18 @@ def find_face(rgb: NDArray[np.uint8]) -> Face:
 def _votes(grey: Grey) -> Iterator[Face]:
     """Detections in turned copies, each at its place in the upright picture, with its count of neighbours."""
     even = _bytes(cv2.createCLAHE(2.0, (8, 8)).apply(grey))
-    smallest, scale = max(20, round(min(grey.shape) * 0.06)), 1.0
-    for angle in ANGLES:
-        found = _look(_resize(even, scale), angle, round(smallest * scale), scale)
+    smallest = max(20, round(min(grey.shape) * 0.06))
+    for turn, angle in enumerate(ANGLES):
+        found = _look(even, angle, smallest, 1.0)
         yield from found
         best = max(found, key=lambda face: face.votes * face.size, default=None)
-        if best is not None and best.votes >= SURE_VOTES and scale == 1.0:
-            # One face is sure. Others matter only if they are not much smaller: a coarser copy shows those too.
-            smallest = max(smallest, round(best.size * SMALLEST_OTHER))
-            scale = min(1.0, LEAST_WINDOW / smallest)
+        if best is not None and best.votes >= SURE_VOTES and turn == 0:
+            # One upright face is sure. Others matter only if they are not much smaller: coarser copies show those too.
+            least = max(smallest, round(best.size * SMALLEST_OTHER))
+            scale = min(1.0, LEAST_WINDOW / least)
+            for other in ANGLES_OF_OTHERS:
+                yield from _look(_resize(even, scale), other, round(least * scale), scale)
+            return
 
 
 def _look(grey: Grey, angle: float, smallest: int, scale: float) -> list[Face]:
@@ -168,8 +173,17 @@ def _refine(grey: Grey, face: Face) -> Face | None:
         x, y, size = box
         centre = back @ np.array([x, y, 1.0])
         scale = 2 * refined.size / PATCH
+        before = refined
         refined = Face(float(centre[0]), float(centre[1]), size * scale, refined.tilt, refined.eyes, face.votes)
+        if _settled(before, refined):
+            break
     return refined
+
+
+def _settled(before: Face, after: Face) -> bool:
+    """Whether a patch around the new place would show the same."""
+    moved = np.hypot(after.x - before.x, after.y - before.y) + abs(after.size - before.size)
+    return bool(moved < SETTLED * after.size)
 
 
 def _patch(grey: Grey, face: Face) -> tuple[Grey, NDArray[np.float64]]:
