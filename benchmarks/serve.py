@@ -98,7 +98,9 @@ def measure_overhead(server: Server, photos: Sequence[bytes], threads: int, repe
     alone_s = median(bare_s)
     rendering_s = median(trip.rendering_s for trip in single)
     served_s = median(trip.served_s for trip in single)
-    together_s = median(max(one.ended, other.ended) - min(one.began, other.began) for one, other in pairs)
+    # From the first byte of an upload to the end, as users wait: for two at once, and for two one after the other.
+    together_s = median(max(one.done_s, other.done_s) for one, other in pairs)
+    sequence_s = 2 * median(trip.done_s for trip in single)
     gap_s = max(abs(one.first_at - other.first_at) for one, other in pairs)
     return [
         Figure("thirty avatars, bare", alone_s, "s", "lower"),
@@ -106,7 +108,7 @@ def measure_overhead(server: Server, photos: Sequence[bytes], threads: int, repe
         Figure("thirty avatars, served, accepted to done", served_s, "s", "lower"),
         Figure("serving adds, begun to stored", 100 * (rendering_s / alone_s - 1), "%", "lower"),
         Figure("serving adds, accepted to done", 100 * (served_s / alone_s - 1), "%", "lower", 10),
-        Figure("two together, times two in sequence", together_s / (2 * rendering_s), "x", "lower", 1.02),
+        Figure("two together, times two in sequence", together_s / sequence_s, "x", "lower", 1.02),
         Figure("two together, between their first avatars", gap_s, "s", "lower", 8),
     ]
 

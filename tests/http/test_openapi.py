@@ -71,6 +71,16 @@ def test_every_operation_says_what_it_answers(operations: dict[str, Any]) -> Non
         assert "404" in bad or "{" not in operation["path"], name
 
 
+def test_every_body_and_answer_has_an_example(operations: dict[str, Any]) -> None:
+    for name, operation in operations.items():
+        described = [operation.get("requestBody", {}), *operation["responses"].values()]
+        for kind, content in [each for part in described for each in part.get("content", {}).items()]:
+            if kind.endswith("json"):
+                assert content["example"] not in (None, {}, []), (name, kind)
+    quota = operations["createGeneration"]["responses"]["429"]["content"][PROBLEM]["example"]
+    assert (quota["status"], quota["code"]) == (429, "quota_exceeded")
+
+
 def test_what_a_problem_looks_like(document: dict[str, Any]) -> None:
     problem = document["components"]["schemas"]["Problem"]
     assert {"type", "title", "status", "detail", "code"} <= set(problem["required"])

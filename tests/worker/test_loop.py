@@ -72,6 +72,18 @@ def test_each_stream_ends_with_all_its_outcomes(loop: RenderLoop) -> None:
     assert 0 < loop.stats.rows <= loop.stats.room
 
 
+def test_generations_share_the_batch(claims: Claims) -> None:
+    backend = FakeBackend(max_rows=4)
+    loop = RenderLoop(Engines(PACK, backend), claims)
+    loop.start()
+    streams = [submitted(loop, name, 2, steps=50) for name in ("one", "two")]
+    for stream in streams:
+        follow(stream)
+    loop.stop()
+    # Two renders of each, a row each: never more than both together, and together as soon as both are there.
+    assert max(len(call["sample"]) for call in backend.calls["unet"]) == 4
+
+
 def test_a_lost_claim_leaves_at_the_next_step(loop: RenderLoop, claims: Claims) -> None:
     loop.start()
     lost, kept = submitted(loop, "lost", 3, steps=50), submitted(loop, "kept", 3)

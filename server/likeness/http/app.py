@@ -10,6 +10,7 @@ from litestar import Litestar, Request, Response
 from litestar.di import Provide
 from litestar.types import ASGIApp
 
+from likeness.http.examples import add_examples
 from likeness.http.metrics import Metrics
 from likeness.http.middleware.authentication import Authentication
 from likeness.http.middleware.idempotency import Idempotency
@@ -57,7 +58,7 @@ class Application:
             finally:
                 await service.close()
 
-        return Litestar(
+        litestar = Litestar(
             ROUTES,
             # In the order in which a request meets them; the last two are for uploads alone.
             middleware=[
@@ -77,6 +78,8 @@ class Application:
             lifespan=[lifespan],
             logging_config=None,
         )
+        add_examples(litestar.openapi_schema)
+        return litestar
 
     def _answer(self, _request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
         problem, headers = problem_of(error)
