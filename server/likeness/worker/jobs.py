@@ -33,10 +33,14 @@ def migrate(settings: Settings) -> None:
 
 
 def forget(connection: sa.Connection, generation: str) -> None:
-    """Delete a generation's job, in the transaction that forgets the generation: DBOS itself keeps them for ever."""
-    schema = "" if connection.dialect.name == "sqlite" else "dbos."
-    statement = f"DELETE FROM {schema}workflow_status WHERE workflow_uuid = :generation"  # noqa: S608 - no input in it
-    connection.execute(sa.text(statement), {"generation": generation})
+    """Delete a generation's job, in the transaction that forgets the generation: DBOS itself keeps them for ever.
+
+    As DBOS's own `delete_workflows` does, which would do it in a transaction of its own.
+    """
+    schema = None if connection.dialect.name == "sqlite" else "dbos"
+    for name in ("workflow_input", "workflow_output", "operation_outputs", "workflow_status"):
+        table = sa.table(name, sa.column("workflow_uuid"), schema=schema)
+        connection.execute(sa.delete(table).where(table.c.workflow_uuid == generation))
 
 
 class JobClient:
