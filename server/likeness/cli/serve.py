@@ -37,7 +37,8 @@ def serve(settings: Settings, worker: bool) -> int:
         if supervisor:
             supervisor.start()
         # uvicorn raises a signal that it handled once more at its end; the worker is still to be stopped then.
-        signal.signal(signal.SIGTERM, lambda *_: None)
+        for handled in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(handled, lambda *_: None)
         server = _Server(app)
         try:
             server.run([listening])
