@@ -34,6 +34,7 @@ bench: $(VENV)/.test
 	cd $(HERE) && $(PY) benchmarks/photos.py --photos "$(PHOTOS)"
 	cd $(HERE) && $(PY) benchmarks/likeness.py --photos "$(PHOTOS)"
 	cd $(HERE) && $(PY) benchmarks/render.py
+	cd $(HERE) && $(PY) benchmarks/serve.py
 
 $(VENV)/.venv:
 	$(PYTHON) -m venv $(VENV)

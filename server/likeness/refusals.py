@@ -1,12 +1,16 @@
 """What the service refuses over HTTP: one class a reason, each with its status, its stable code and its sentence.
 
 LikenessError
-└── ServiceError             may carry response headers
-    ├── UnauthorizedError    401  ├── ForeignOriginError  403  ├── RegionError          403
-    ├── PaymentError         402  ├── NotFoundError       404  ├── GoneError            410
-    ├── ConflictError        409  ├── ConsentError        422  ├── KeyReusedError       422
-    ├── InputError           400  ├── UploadRunningError  429  ├── QuotaError           429
-    ├── AttemptsError        429  ├── OverloadedError     503  └── NotAcceptableError   406
+└── ServiceError             may carry response headers and more members of the problem
+    ├── InputError           400        ├── GoneError            410
+    ├── UnauthorizedError    401        ├── ConsentError         422
+    ├── PaymentError         402        ├── KeyReusedError       422
+    ├── ForeignOriginError   403        ├── QuotaError           429
+    ├── RegionError          403        ├── UploadRunningError   429
+    ├── NotFoundError        404        ├── AttemptsError        429
+    ├── NotAcceptableError   406        └── OverloadedError      503
+    └── ConflictError        409
+        └── InProgressError  409
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ from likeness.http.hub import Hub
 from likeness.intake import Decoders
 from likeness.packs import load_catalogue
 from likeness.records import deadlines, idempotency, quota
-from likeness.retention import Sweeper
+from likeness.retention import Sweeper, sweep
 from likeness.safe import Safe
 from likeness.settings import Settings
 from likeness.worker.jobs import JobClient
@@ -46,6 +46,7 @@ class Service:
             for forget in (quota.release_all, idempotency.release_all):
                 await self.write(forget)
             await self.write(deadlines.hasten, "upload")
+        await self.run(sweep, self.safe, self.settings)
         self.sweeper.start()
         await self.decoders.start()
         await self.hub.start()
