@@ -190,14 +190,15 @@ def test_the_disk_fills_up_half_way(
 def test_ctrl_c_half_way_keeps_and_lists_what_is_done(
     photos: list[Path], out: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    class Interrupted(render_module.Drawing):
-        def run(self, crops: Any, plan: Any) -> Any:
-            for number, result in enumerate(super().run(crops, plan)):
-                if number == 2:
-                    raise KeyboardInterrupt
-                yield result
+    draw = render_module.draw
 
-    monkeypatch.setattr(render_module, "Drawing", Interrupted)
+    def interrupted(*arguments: Any) -> Any:
+        for number, result in enumerate(draw(*arguments)):
+            if number == 2:
+                raise KeyboardInterrupt
+            yield result
+
+    monkeypatch.setattr(render_module, "draw", interrupted)
     assert run(photos, "--out", str(out)) == 130
     kept = {entry["file"] for entry in listing(out)["avatars"]}
     assert len(kept) == 2
