@@ -103,7 +103,7 @@ def test_killed_while_uploading(server: Server, jpegs: list[bytes]) -> None:
 
 
 def test_a_graceful_stop_hands_the_work_back_and_counts_no_attempt(server: Server, jpegs: list[bytes]) -> None:
-    server._settings["LIKENESS_ATTEMPTS"] = "1"
+    server._settings |= {"LIKENESS_ATTEMPTS": "1", "LIKENESS_STEPS": "8"}  # long enough to be stopped amid it
     server.start()
     generation = server.accepted(jpegs)
     server.until(lambda: drawn(server, generation, 1))
