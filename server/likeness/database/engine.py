@@ -27,11 +27,7 @@ class Database:
     def __init__(self, url: str) -> None:
         self.url = url
         self.is_sqlite = url.startswith("sqlite")
-        self._engine = (
-            _sqlite_engine(url)
-            if self.is_sqlite
-            else sa.create_engine(url, pool_size=POOL, pool_pre_ping=True, hide_parameters=True)
-        )
+        self._engine = _sqlite_engine(url) if self.is_sqlite else _postgresql_engine(url)
 
     def read(self, query: Callable[Concatenate[sa.Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run a query that only reads, in one snapshot."""
