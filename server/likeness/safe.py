@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
-from typing import Literal
+from typing import Final, Literal
 
 import msgspec
 
@@ -35,6 +35,7 @@ from likeness.vault import (
 )
 
 Purpose = Literal["photo", "avatar", "gallery"]
+FOLDERS: Final[dict[Purpose, str]] = {"photo": "photos", "avatar": "avatars", "gallery": "gallery"}
 
 
 class Place(msgspec.Struct, frozen=True):
@@ -47,7 +48,7 @@ class Place(msgspec.Struct, frozen=True):
     @property
     def name(self) -> str:
         """The object's name in the store."""
-        return f"{self.purpose}s/{self.subject}/{self.index}"
+        return f"{FOLDERS[self.purpose]}/{self.subject}/{self.index}"
 
     @property
     def context(self) -> bytes:

@@ -20,7 +20,7 @@ Inbox = asyncio.Queue[Event | None]
 
 
 class Hub:
-    """Fans events out; None in an inbox means that the server is stopping. Reads nothing while nobody listens."""
+    """Fans events out; None in an inbox ends its stream. Reads nothing while nobody listens."""
 
     def __init__(self, read: Callable[..., Awaitable[Any]]) -> None:
         self._read = read

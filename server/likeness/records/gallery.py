@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
 
 import msgspec
 import sqlalchemy as sa
@@ -49,14 +48,6 @@ class Picture(msgspec.Struct, frozen=True):
     avatar: str
     token: str
     set_at: float
-
-
-class Published(msgspec.Struct, frozen=True):
-    """What a public link shows, and until when (None: until revoked)."""
-
-    saved: Saved
-    kind: Literal["picture", "story"]
-    until: float | None
 
 
 def save(connection: sa.Connection, saved: Sequence[Saved]) -> dict[int, str]:
@@ -168,19 +159,12 @@ def delete_story(connection: sa.Connection, story: str) -> None:
     deadlines.drop(connection, "story", story)
 
 
-def published(connection: sa.Connection, token: str) -> Published:
+def published(connection: sa.Connection, token: str) -> Saved:
     """What a public link shows; raises NotFoundError when it is unknown, revoked or past its time."""
-    picture = connection.execute(sa.select(_pictures.c.avatar).where(_pictures.c.token == token)).scalar()
-    if picture is not None:
-        return Published(_by_id(connection, picture), "picture", None)
-    seen = sa.select(_stories.c.avatar, _stories.c.until).where(_stories.c.token == token)
-    story = connection.execute(seen).first()
-    if story is None or story.until <= clock(connection):
-        raise NotFoundError("picture")
-    return Published(_by_id(connection, story.avatar), "story", story.until)
-
-
-def _by_id(connection: sa.Connection, avatar: str) -> Saved:
+    avatar = connection.execute(sa.select(_pictures.c.avatar).where(_pictures.c.token == token)).scalar()
+    if avatar is None:
+        live = _stories.c.token == token, _stories.c.until > clock(connection)
+        avatar = connection.execute(sa.select(_stories.c.avatar).where(*live)).scalar()
     row = connection.execute(sa.select(_saved).where(_saved.c.id == avatar)).first()
     if row is None:
         raise NotFoundError("picture")

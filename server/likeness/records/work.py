@@ -29,7 +29,7 @@ class Claim(msgspec.Struct, frozen=True):
 
     generation: Generation
     fence: int
-    photos: Sequence[tuple[str, str, float]]  # object, digest, quality
+    photos: Sequence[tuple[str, float]]  # object, quality
     pending: frozenset[int]
 
 
@@ -59,7 +59,7 @@ def claim(connection: sa.Connection, generation: str, worker: str, settings: Set
         return None
     fence = found.fence + 1
     connection.execute(sa.update(_table).where(_table.c.id == generation).values(worker=worker, fence=fence))
-    chosen = sa.select(tables.photos.c.object, tables.photos.c.digest, tables.photos.c.quality)
+    chosen = sa.select(tables.photos.c.object, tables.photos.c.quality)
     of_it = tables.photos.c.generation == generation
     photos = [tuple(row) for row in connection.execute(chosen.where(of_it).order_by(tables.photos.c.index))]
     return Claim(found, fence, photos, _pending(connection, generation))

@@ -67,7 +67,7 @@ class Sweeper:
                 sweep(self._safe, self._settings)
                 if turn % HOUSEKEEPING == 0:
                     tidy(self._safe)
-            except Exception:
+            except Exception:  # whatever it was, the next sweep must come
                 logger.exception("A sweep failed; the next one follows.")
             turn += 1
             if self._stop.wait(EVERY_S):
@@ -91,7 +91,7 @@ def _erase(safe: Safe, settings: Settings, due: Due) -> bool:
                 safe.database.write(gallery.delete_story, due.subject)
             case "tombstone":
                 safe.database.write(forget_generation, due.subject)
-    except Exception as error:
+    except Exception as error:  # whatever it is, it must not keep the others from being erased
         logger.warning("Could not erase %s of %s yet: %s", due.kind, due.subject, type(error).__name__)
         return False
     return True

@@ -96,7 +96,7 @@ class Artist:
         generation = claim.generation.id
         photo_key, avatar_key = self._safe.key(generation, "photo"), self._safe.key(generation, "avatar")
         crops = []
-        for index, (name, _, _) in enumerate(claim.photos):
+        for index, (name, _) in enumerate(claim.photos):
             data = self._safe.get(Place(generation, index, "photo"), photo_key, name)
             crops.append(np.frombuffer(data, np.uint8).reshape(SIDE, SIDE, 3))
         return crops, avatar_key
@@ -104,7 +104,7 @@ class Artist:
     def _render(self, claim: Claim, crops: Sequence[NDArray[np.uint8]], key: bytes) -> None:
         found = claim.generation
         styles = choose_styles(self._catalogue, found.styles)
-        qualities = [quality for _, _, quality in claim.photos]
+        qualities = [quality for _, quality in claim.photos]
         plan = plan_renders(styles, qualities, self._settings.avatars, found.seed)
         wanted = [planned for planned in plan if planned.index in claim.pending]
         if not wanted:

@@ -103,7 +103,7 @@ class RenderLoop:
         def run() -> None:
             try:
                 future.set_result(job())
-            except BaseException as error:
+            except BaseException as error:  # it belongs to the thread that asked
                 future.set_exception(error)
 
         self._mail.put(run)

@@ -55,7 +55,7 @@ def _problems(service: Service) -> list[str]:
     try:
         if not service.safe.database.read(workers.stats_of_living, service.settings.lease_s):
             found.append("No worker is alive. See its log.")
-    except Exception:
+    except Exception:  # whatever the database's driver raises
         found.append("The database does not answer.")
     try:
         service.safe.objects.check()

@@ -110,8 +110,8 @@ async def get_published(
 ) -> Response[bytes]:
     """The published image, for everybody; 304 by `If-None-Match`. Revoked with the avatar."""
     media_type = choose_format(request.headers.get("accept"))
-    published = await service.read(gallery.published, token)
-    stored = await service.run(open_saved, service, published.saved)
+    saved = await service.read(gallery.published, token)
+    stored = await service.run(open_saved, service, saved)
     picture = await service.run(make_variant, stored, size, media_type)
     # Caches must ask every time: a revoked link has to end at once.
     headers = {"ETag": picture.tag, "Cache-Control": "public, no-cache", "Vary": "Accept"}
