@@ -1,20 +1,45 @@
 """Model packs, backends and the step-level renderer of Likeness; imports nothing of its other rooms."""
 
-from likeness_engines.backends import BACKENDS, create_backend
+from likeness_engines.backends import BACKENDS, create_backend, create_compiler
+from likeness_engines.backends.base import BackendOptions
 from likeness_engines.engines import Engines, load_engines
-from likeness_engines.errors import BackendError, EngineError, ExportError, PackError, RenderError, ScheduleError
-from likeness_engines.lora import LoraBank
-from likeness_engines.pack import ModelPack, PackFile, bundled_pack, installed_packs, open_pack
+from likeness_engines.errors import (
+    BackendError,
+    DeviceFullError,
+    EngineError,
+    ExportError,
+    LoraError,
+    PackError,
+    RenderError,
+    ScheduleError,
+)
+from likeness_engines.lora import Lora, LoraBank
+from likeness_engines.pack import (
+    BUNDLED_PACK,
+    Family,
+    ModelPack,
+    PackFile,
+    bundled_pack,
+    installed_packs,
+    open_pack,
+    read_pack,
+)
 from likeness_engines.renderer import Outcome, Render, Renderer
 from likeness_engines.schedule import Schedule, make_schedule
 
 __all__ = [
     "BACKENDS",
+    "BUNDLED_PACK",
     "BackendError",
+    "BackendOptions",
+    "DeviceFullError",
     "EngineError",
     "Engines",
     "ExportError",
+    "Family",
+    "Lora",
     "LoraBank",
+    "LoraError",
     "ModelPack",
     "Outcome",
     "PackError",
@@ -26,8 +51,10 @@ __all__ = [
     "ScheduleError",
     "bundled_pack",
     "create_backend",
+    "create_compiler",
     "installed_packs",
     "load_engines",
     "make_schedule",
     "open_pack",
+    "read_pack",
 ]

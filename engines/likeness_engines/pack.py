@@ -5,30 +5,25 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import msgspec
 
 from likeness_engines.errors import PackError
-from likeness_engines.lora import LoraLayer
+from likeness_engines.lora import LoraBankSize
 
-FORMAT: Final = 1
-BUNDLED: Final = "miniature"
+FORMAT: Final = 2
 PACKS: Final = Path(__file__).with_name("packs")
+BUNDLED_PACK: Final = PACKS / "miniature"
 WEIGHTS: Final = {
     "unet": "unet/diffusion_pytorch_model.safetensors",
     "vae_encoder": "vae/diffusion_pytorch_model.safetensors",
     "vae_decoder": "vae/diffusion_pytorch_model.safetensors",
     "text_encoder": "text_encoder/model.safetensors",
+    "text_encoder_2": "text_encoder_2/model.safetensors",
+    "face_encoder": "face_encoder/model.safetensors",
 }
-
-
-class LoraBankSize(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """How many style LoRAs a batch can mix, slot 0 being none, up to which rank, and in which layers."""
-
-    slots: int
-    rank: int
-    layers: list[LoraLayer]
+Family = Literal["pix2pix", "sd", "sdxl"]
 
 
 class WeightEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -43,29 +38,55 @@ class WeightEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     transposed: bool = False
 
 
+class Identity(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How the pack is shown a person: `tokens` tokens a face, read by `layers` cross-attention layers of the UNet.
+
+    The face encoder takes pictures of `side` pixels, normalised by `mean` and `std`; its licence is its own. `scale` is
+    how much the UNet heeds the tokens, 0 to 1.
+    """
+
+    tokens: int
+    width: int
+    layers: int
+    side: int
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+    encoder: str
+    licence: str
+    scale: float = 0.7
+
+
 class PackFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What `pack.toml` says; `files` maps every other file's path to its sha256.
 
     `latents` is (channels, height, width); `pixel_fold` is the side of the pixel blocks folded into channels before
-    the autoencoder; latents are the encoder's output times `latent_scale`.
+    the autoencoder. Latents are the encoder's output times `latent_scale`; a photo that the UNet reads beside them
+    (family `pix2pix`) is the output times `source_scale`. `exact` are the networks that lose too much in half
+    precision. `licences` are those of the parts that have one of their own.
     """
 
     format: int
     name: str
     version: str
     title: str
-    family: str
+    family: Family
     licence: str
     author: str
     resolution: int
     pixel_fold: int
     latents: tuple[int, int, int]
     latent_scale: float
+    source_scale: float
     prompt_length: int
     default_steps: int
     default_guidance: float
     lora: LoraBankSize
     files: dict[str, str]
+    default_strength: float = 1.0
+    zero_empty_prompt: bool = False
+    exact: tuple[str, ...] = ()
+    identity: Identity | None = None
+    licences: dict[str, str] = {}
     preview: str | None = None
 
 
@@ -86,6 +107,18 @@ class ModelPack(msgspec.Struct, frozen=True):
     @property
     def family(self) -> str:
         return self.about.family
+
+    @property
+    def networks(self) -> tuple[str, ...]:
+        """The names of all networks of the pack."""
+        second = ("text_encoder_2",) if self.family == "sdxl" else ()
+        face = ("face_encoder",) if self.about.identity else ()
+        return ("text_encoder", *second, "vae_encoder", "vae_decoder", "unet", *face)
+
+    @property
+    def digest(self) -> str:
+        """The sha256 of `pack.toml`, which holds those of all other files: one value for the whole pack."""
+        return file_digest(self.folder / "pack.toml")
 
     def graph(self, network: str) -> Path:
         """The network's ONNX graph, which has no weights of its own."""
@@ -118,6 +151,13 @@ class ModelPack(msgspec.Struct, frozen=True):
 
 def open_pack(folder: Path) -> ModelPack:
     """Read and verify a pack; raises PackError."""
+    pack = ModelPack(folder, read_pack(folder))
+    pack.verify()
+    return pack
+
+
+def read_pack(folder: Path) -> PackFile:
+    """Read a pack's description alone; raises PackError."""
     description = folder / "pack.toml"
     if not description.is_file():
         raise PackError(f"There is no model pack in {folder}: pack.toml is missing. Name a folder that has one.")
@@ -134,14 +174,12 @@ def open_pack(folder: Path) -> ModelPack:
         raise PackError(
             f"{description} names {escaping[0]}, which is outside the pack. Do not use packs you do not trust."
         )
-    pack = ModelPack(folder, about)
-    pack.verify()
-    return pack
+    return about
 
 
 def bundled_pack() -> ModelPack:
     """The pack that comes with Likeness."""
-    return open_pack(PACKS / BUNDLED)
+    return open_pack(BUNDLED_PACK)
 
 
 def installed_packs() -> Iterator[Path]:

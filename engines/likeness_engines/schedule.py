@@ -25,14 +25,22 @@ Config = Mapping[str, Any]
 
 
 class Schedule(NamedTuple):
-    """`table` is float64 [steps, 7] with the columns timestep, p, q, a, b, c, d; sampling starts at `start` * noise."""
+    """`table` is float64 [steps, 7] with the columns timestep, p, q, a, b, c, d.
+
+    Sampling starts at `start` * noise; from a photo (Meng et al., SDEdit, 2022), at `signal` * photo + `sigma` * noise.
+    """
 
     table: Floats
     start: float
+    signal: float
+    sigma: float
 
 
-def make_schedule(config: Config, steps: int) -> Schedule:
-    """Compute the table that a diffusers `scheduler_config.json` means for `steps` steps; raises ScheduleError."""
+def make_schedule(config: Config, steps: int, strength: float = 1.0) -> Schedule:
+    """Compute the table that a diffusers `scheduler_config.json` means for `steps` steps; raises ScheduleError.
+
+    With a `strength` under 1, only the last `int(steps * strength)` of them, at least one, are left, as in diffusers.
+    """
     name = str(config.get("_class_name"))
     if name not in _MAKERS:
         raise ScheduleError(f"The scheduler {name} has no table. Use one of {', '.join(sorted(_MAKERS))}.")
@@ -40,7 +48,10 @@ def make_schedule(config: Config, steps: int) -> Schedule:
     train_steps = int(config.get("num_train_timesteps", 1000))
     if not 1 <= steps <= train_steps:
         raise ScheduleError(f"{steps} steps are asked for; the schedule has 1 to {train_steps}.")
-    return _MAKERS[name](config, steps)
+    if not 0 < strength <= 1:
+        raise ScheduleError(f"The strength is {strength}; it has to be over 0 and up to 1.")
+    skip = steps - max(1, min(int(steps * strength), steps))
+    return _MAKERS[name](config, steps, skip)
 
 
 # Options that make a step nonlinear, or change the sigmas in ways that no supported checkpoint needs; and what is fine.
@@ -137,12 +148,22 @@ class _Step(NamedTuple):
     d: Floats
 
 
-def _assemble(timesteps: Floats, p: Floats, q: Floats, step: _Step) -> Floats:
+class _Levels(NamedTuple):
+    """Every step's timestep, signal and noise level: alpha^2 + sigma^2 = 1."""
+
+    timesteps: Floats
+    alpha: Floats
+    sigma: Floats
+
+
+def _assemble(config: Config, levels: _Levels, step: _Step, skip: int, start: float = 1.0) -> Schedule:
+    p, q = _to_x0(config, levels.alpha, levels.sigma)
     a, b = step.x0_share * p + step.x_share, step.x0_share * q
-    return np.stack([timesteps, p, q, a, b, step.c, step.d], axis=1)
+    table = np.stack([levels.timesteps, p, q, a, b, step.c, step.d], axis=1)[skip:]
+    return Schedule(table, start, float(levels.alpha[skip]), float(levels.sigma[skip]))
 
 
-def _ddim(config: Config, steps: int) -> Schedule:
+def _ddim(config: Config, steps: int, skip: int) -> Schedule:
     """Song et al., Denoising Diffusion Implicit Models, 2021, equation 12 with eta 0."""
     bar = _alphas_cumprod(config)
     timesteps = _timesteps(config, steps, "leading").round()
@@ -151,10 +172,10 @@ def _ddim(config: Config, steps: int) -> Schedule:
     before = timesteps.astype(int) - len(bar) // steps
     alpha, sigma = _signal(bar[timesteps.astype(int)])
     next_alpha, next_sigma = _signal(np.where(before >= 0, bar[np.maximum(before, 0)], final))
-    p, q = _to_x0(config, alpha, sigma)
     zero = np.zeros(steps)
     x_share = next_sigma / sigma
-    return Schedule(_assemble(timesteps, p, q, _Step(next_alpha - x_share * alpha, x_share, zero, zero)), 1.0)
+    step = _Step(next_alpha - x_share * alpha, x_share, zero, zero)
+    return _assemble(config, _Levels(timesteps, alpha, sigma), step, skip)
 
 
 def _signal(alphas_cumprod: Floats) -> tuple[Floats, Floats]:
@@ -170,15 +191,15 @@ def _noise_levels(config: Config, timesteps: Floats) -> Floats:
     return np.append(np.interp(timesteps, np.arange(len(levels)), levels), 0.0)
 
 
-def _euler(config: Config, steps: int) -> Schedule:
-    return _euler_like(config, steps, ancestral=False)
+def _euler(config: Config, steps: int, skip: int) -> Schedule:
+    return _euler_like(config, steps, skip, ancestral=False)
 
 
-def _euler_ancestral(config: Config, steps: int) -> Schedule:
-    return _euler_like(config, steps, ancestral=True)
+def _euler_ancestral(config: Config, steps: int, skip: int) -> Schedule:
+    return _euler_like(config, steps, skip, ancestral=True)
 
 
-def _euler_like(config: Config, steps: int, *, ancestral: bool) -> Schedule:
+def _euler_like(config: Config, steps: int, skip: int, *, ancestral: bool) -> Schedule:
     """Karras et al., Elucidating the Design Space, 2022, algorithm 2 without churn; ancestral after k-diffusion."""
     timesteps = _timesteps(config, steps, "linspace")
     levels = _noise_levels(config, timesteps)
@@ -187,24 +208,23 @@ def _euler_like(config: Config, steps: int, *, ancestral: bool) -> Schedule:
     down = np.sqrt(then**2 - up**2)
     # Variance-exploding form: x' = (down / now) x + (1 - down / now) x0 + up * noise. Both sides divided by the norms:
     norm, next_norm = np.sqrt(1 + now**2), np.sqrt(1 + then**2)
-    p, q = _to_x0(config, 1 / norm, now / norm)
     step = _Step((1 - down / now) / next_norm, down / now * norm / next_norm, np.zeros(steps), up / next_norm)
     whole = config.get("timestep_spacing", "linspace") in ("linspace", "trailing")
-    return Schedule(_assemble(timesteps, p, q, step), float(levels[0] / norm[0]) if whole else 1.0)
+    start = float(levels[0] / norm[0]) if whole else 1.0
+    return _assemble(config, _Levels(timesteps, 1 / norm, now / norm), step, skip, start)
 
 
-def _dpm_solver(config: Config, steps: int) -> Schedule:
+def _dpm_solver(config: Config, steps: int, skip: int) -> Schedule:
     """Lu et al., DPM-Solver++, 2022: second order multistep (algorithm 2), in diffusers' midpoint or Heun form."""
     timesteps = _timesteps(config, steps, "linspace", extra=1).round()
     levels = _noise_levels(config, timesteps)
     alpha = 1 / np.sqrt(1 + levels**2)
     sigma = levels * alpha
-    p, q = _to_x0(config, alpha[:-1], sigma[:-1])
     with np.errstate(divide="ignore"):
         log_snr = np.log(alpha) - np.log(sigma)
     h = np.diff(log_snr)
     shrink = -np.expm1(-h)  # 1 - exp(-h); 1 at the last step, where h is infinite
-    second = np.arange(steps) > 0
+    second = np.arange(steps) > skip  # the first step has no previous x0
     second &= np.arange(steps) < steps - 1  # the last step ends at sigma 0, where only first order is defined
     second &= config.get("solver_order", 2) == 2
     correction = np.zeros(steps)
@@ -215,10 +235,10 @@ def _dpm_solver(config: Config, steps: int) -> Schedule:
         correction[1:] = (1 - shrink[1:] / h[1:]) * growth
     correction = np.where(second, correction, 0.0) * alpha[1:]
     step = _Step(alpha[1:] * shrink + correction, sigma[1:] / sigma[:-1], -correction, np.zeros(steps))
-    return Schedule(_assemble(timesteps, p, q, step), 1.0)
+    return _assemble(config, _Levels(timesteps, alpha[:-1], sigma[:-1]), step, skip)
 
 
-def _lcm(config: Config, steps: int) -> Schedule:
+def _lcm(config: Config, steps: int, skip: int) -> Schedule:
     """Luo et al., Latent Consistency Models, 2023: boundary scalings of section 4.1, then noise again."""
     bar = _alphas_cumprod(config)
     original = int(config.get("original_inference_steps", 50))
@@ -227,17 +247,15 @@ def _lcm(config: Config, steps: int) -> Schedule:
     grid = np.arange(1, original + 1) * (len(bar) // original) - 1
     timesteps = grid[::-1][np.floor(np.linspace(0, original, num=steps, endpoint=False)).astype(int)].astype(np.float64)
     alpha, sigma = _signal(bar[timesteps.astype(int)])
-    p, q = _to_x0(config, alpha, sigma)
     scaled = timesteps * float(config.get("timestep_scaling", 10.0))
     data = 0.5
-    skip, out = data**2 / (scaled**2 + data**2), scaled / np.sqrt(scaled**2 + data**2)
+    keep, out = data**2 / (scaled**2 + data**2), scaled / np.sqrt(scaled**2 + data**2)
     next_alpha, next_sigma = np.append(alpha[1:], 1.0), np.append(sigma[1:], 0.0)
-    return Schedule(
-        _assemble(timesteps, p, q, _Step(next_alpha * out, next_alpha * skip, np.zeros(steps), next_sigma)), 1.0
-    )
+    step = _Step(next_alpha * out, next_alpha * keep, np.zeros(steps), next_sigma)
+    return _assemble(config, _Levels(timesteps, alpha, sigma), step, skip)
 
 
-_MAKERS: Final[dict[str, Callable[[Config, int], Schedule]]] = {
+_MAKERS: Final[dict[str, Callable[[Config, int, int], Schedule]]] = {
     "DDIMScheduler": _ddim,
     "EulerDiscreteScheduler": _euler,
     "EulerAncestralDiscreteScheduler": _euler_ancestral,

@@ -63,14 +63,14 @@ def test_a_folder_without_a_pack(tmp_path: Path) -> None:
 
 
 def test_an_unknown_key_is_named(copy: Path) -> None:
-    edit(copy, "format = 1", "format = 1\ncolour = 3")
+    edit(copy, "format = 2", "format = 2\ncolour = 3")
     with pytest.raises(PackError, match="colour"):
         open_pack(copy)
 
 
 def test_another_format_is_refused(copy: Path) -> None:
-    edit(copy, "format = 1", "format = 2")
-    with pytest.raises(PackError, match="format 2"):
+    edit(copy, "format = 2", "format = 1")
+    with pytest.raises(PackError, match="format 1"):
         open_pack(copy)
 
 

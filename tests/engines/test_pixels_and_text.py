@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from likeness_engines import bundled_pack
+from likeness_engines.backends.base import HostArrays
 from likeness_engines.pixels import to_network, to_pixels
 from likeness_engines.text import Prompts
 
@@ -19,11 +20,11 @@ def test_pixels_come_back_unchanged(fold: int) -> None:
     assert folded.shape == (2, 3 * fold**2, 16 // fold, 24 // fold)
     assert -1 <= folded.min() < -0.9
     assert 0.9 < folded.max() <= 1
-    assert np.array_equal(to_pixels(folded, fold), pixels)
+    assert np.array_equal(to_pixels(HostArrays(), folded, fold), pixels)
 
 
 def test_values_beyond_the_range_are_clipped() -> None:
-    assert np.array_equal(to_pixels(np.float32([[[[3.0]], [[-3.0]], [[0.0]]]]), 1).ravel(), [255, 0, 128])
+    assert np.array_equal(to_pixels(HostArrays(), np.float32([[[[3.0]], [[-3.0]], [[0.0]]]]), 1).ravel(), [255, 0, 128])
 
 
 @pytest.mark.export

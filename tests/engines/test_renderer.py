@@ -4,15 +4,38 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 
-from likeness_engines import BackendError, Engines, Outcome, Render, Renderer, RenderError, bundled_pack, load_engines
+from likeness_engines import (
+    BackendError,
+    BackendOptions,
+    DeviceFullError,
+    Engines,
+    Lora,
+    ModelPack,
+    Outcome,
+    Render,
+    Renderer,
+    RenderError,
+    bundled_pack,
+    load_engines,
+)
+from likeness_engines.backends.base import HostArrays
 from likeness_engines.backends.fake_engine import FakeBackend, Inputs
+from likeness_engines.pack import Identity
 
 PACK = bundled_pack()
 RNG = np.random.default_rng(0)
 SOURCES = [RNG.standard_normal(PACK.about.latents).astype(np.float32) for _ in range(3)]
+# A source by which a backend that plays failures knows its row.
+MARKED = np.full(PACK.about.latents, 9.0, np.float32)
+
+
+def marked(inputs: Inputs) -> np.ndarray:
+    """Which rows belong to a marked render."""
+    return (inputs["sample"][:, PACK.about.latents[0] :] == 9.0).all(axis=(1, 2, 3))
 
 
 def make(max_rows: int = 4, spoil: Any = None) -> tuple[Renderer, FakeBackend]:
@@ -131,31 +154,33 @@ def test_guidance_is_the_weighted_sum_of_its_rows() -> None:
 
 def test_not_a_number_fails_alone() -> None:
     def spoil(inputs: Inputs, prediction: np.ndarray) -> np.ndarray:
-        prediction[inputs["lora_slot"] == 5] = np.nan
-        return prediction
-
-    renderer, _ = make(spoil=spoil)
-    renderer.submit(render("good"))
-    renderer.submit(render("bad", lora_slot=5))
-    outcomes = by_id(list(renderer.run()))
-    assert outcomes["bad"].pixels is None
-    assert "not a number" in outcomes["bad"].error
-    assert outcomes["good"].pixels is not None
-
-
-def test_a_render_that_breaks_the_engine_fails_alone() -> None:
-    def spoil(inputs: Inputs, prediction: np.ndarray) -> np.ndarray:
-        if 5 in inputs["lora_slot"]:
-            raise BackendError("out of memory")
+        prediction[marked(inputs) & (inputs["timestep"] < 500)] = np.nan
         return prediction
 
     renderer, _ = make(spoil=spoil)
     alone, _ = make()
-    for name, slot in (("a", 0), ("bad", 5), ("c", 0)):
-        renderer.submit(render(name, lora_slot=slot))
+    renderer.submit(render("good", guidance=3.0))
+    renderer.submit(render("bad", source=MARKED, steps=4))
+    alone.submit(render("good", guidance=3.0))
+    outcomes = by_id(list(renderer.run()))
+    assert outcomes["bad"].pixels is None
+    assert outcomes["bad"].error == "Render bad became not a number at step 3."
+    assert np.array_equal(outcomes["good"].pixels, next(alone.run()).pixels)  # type: ignore[arg-type]
+
+
+def test_a_render_that_breaks_the_engine_fails_alone() -> None:
+    def spoil(inputs: Inputs, prediction: np.ndarray) -> np.ndarray:
+        if marked(inputs).any():
+            raise BackendError("broken")
+        return prediction
+
+    renderer, _ = make(spoil=spoil)
+    alone, _ = make()
+    for name, source in (("a", SOURCES[0]), ("bad", MARKED), ("c", SOURCES[0])):
+        renderer.submit(render(name, source=source))
     alone.submit(render("a"))
     outcomes = by_id(list(renderer.run()))
-    assert outcomes["bad"].error == "out of memory"
+    assert outcomes["bad"].error == "broken"
     expected = next(alone.run()).pixels
     assert expected is not None
     for name in ("a", "c"):
@@ -173,13 +198,121 @@ def test_a_source_of_the_wrong_shape_fails_alone() -> None:
     assert outcomes["good"].pixels is not None
 
 
-def test_impossible_steps_and_slots_fail_alone() -> None:
+def test_impossible_steps_and_foreign_loras_fail_alone() -> None:
     renderer, _ = make()
     renderer.submit(render("steps", steps=5000))
-    renderer.submit(render("slot", lora_slot=8))
+    renderer.submit(render("lora", lora=Lora("foreign", {"lora_down_4": np.zeros((1, 4, 2), np.float32)})))
     outcomes = by_id(list(renderer.run()))
     assert "5000 steps" in outcomes["steps"].error
-    assert "slot 8" in outcomes["slot"].error
+    assert "another pack" in outcomes["lora"].error
+
+
+def some_lora(key: str, value: float) -> Lora:
+    shapes = PACK.about.lora.shapes()
+    return Lora(key, {name: np.full(shape[1:], value, np.float32) for name, shape in shapes.items()})
+
+
+def test_more_loras_than_slots_wait_for_their_turn_and_come_out_as_alone() -> None:
+    """Seven slots besides none, and twelve LoRAs: nobody blocks, and no render reads another's LoRA."""
+    renderer, backend = make(max_rows=10)
+    loras = [some_lora(str(n), n / 1e5) for n in range(1, 13)]
+    for n, lora in enumerate(loras):
+        renderer.submit(render(str(n), lora=lora, steps=2 + n % 3))
+    renderer.submit(render("none"))
+    together = by_id(list(renderer.run()))
+    assert max(rows_of(backend)) == 8
+    assert len({outcome.pixels.tobytes() for outcome in together.values() if outcome.pixels is not None}) > 1
+    for n, lora in enumerate(loras):
+        alone, _ = make()
+        alone.submit(render(str(n), lora=lora, steps=2 + n % 3))
+        assert np.array_equal(together[str(n)].pixels, next(alone.run()).pixels)  # type: ignore[arg-type]
+
+
+def test_a_full_device_gets_smaller_batches_and_the_server_stays_up() -> None:
+    def spoil(inputs: Inputs, prediction: np.ndarray) -> np.ndarray:
+        if len(inputs["timestep"]) > 2:
+            raise DeviceFullError("The GPU has no memory left.")
+        return prediction
+
+    renderer, backend = make(max_rows=8, spoil=spoil)
+    for n in range(8):
+        renderer.submit(render(str(n), steps=2))
+    renderer.submit(render("large", steps=1, guidance=4.0, photo_guidance=1.5))
+    outcomes = by_id(list(renderer.run()))
+    assert rows_of(backend)[:3] == [8, 4, 2]
+    assert outcomes["large"].error == "The GPU has no memory left."
+    assert all(outcomes[str(n)].pixels is not None for n in range(8))
+
+
+class SlowArrays(HostArrays):
+    """Pictures that are ready only when somebody waits for them, as on a device."""
+
+    def __init__(self) -> None:
+        self.waited: list[bool] = []
+
+    def aside(self, work: Any) -> Any:
+        arrays, value = self, work()
+
+        class Slow:
+            def ready(self) -> bool:
+                return False
+
+            def result(self) -> np.ndarray:
+                arrays.waited.append(True)
+                return value
+
+        return Slow()
+
+
+def test_decoding_holds_up_no_step() -> None:
+    backend = FakeBackend(4)
+    arrays = SlowArrays()
+    backend.arrays = arrays
+    renderer = Renderer(Engines(PACK, backend))
+    renderer.submit(render("short", steps=1))
+    renderer.submit(render("long", steps=3))
+    assert renderer.step() == []
+    assert renderer.step() == []
+    assert not arrays.waited
+    assert sorted(outcome.id for outcome in renderer.run()) == ["long", "short"]
+
+
+SD = ModelPack(PACK.folder, msgspec.structs.replace(PACK.about, family="sd", default_strength=0.5))
+
+
+def test_image_to_image_starts_from_the_photo_and_leaves_out_the_first_steps() -> None:
+    backend = FakeBackend(4)
+    engines = Engines(SD, backend)
+    renderer = Renderer(engines)
+    renderer.submit(render("half", steps=8))
+    renderer.submit(render("whole", steps=8, strength=1.0))
+    first = (renderer.step(), backend.calls["unet"][0])[1]
+    list(renderer.run())
+    assert rows_of(backend) == [2] * 4 + [1] * 4
+    schedule = engines.schedule(8, 0.5)
+    noise = np.random.Generator(np.random.PCG64(1)).standard_normal(PACK.about.latents, np.float32)
+    assert np.allclose(first["sample"][0], SOURCES[0] * schedule.signal + noise * schedule.sigma, atol=1e-6)
+    assert first["timestep"][0] == schedule.table[0][0] < first["timestep"][1]
+
+
+def test_an_identity_goes_to_its_rows_and_nobody_to_those_it_is_steered_away_from() -> None:
+    identity = Identity(
+        tokens=2, width=8, layers=3, side=4, mean=(0.5,) * 3, std=(0.5,) * 3, encoder="test", licence="MIT", scale=0.6
+    )
+    backend = FakeBackend(8)
+    engines = Engines(ModelPack(PACK.folder, msgspec.structs.replace(SD.about, identity=identity)), backend)
+    crops = np.stack([np.full((8, 8, 3), level, np.uint8) for level in (0, 255)])
+    person = engines.encode_identity(crops, [0.0, 0.75])
+    assert person is not None
+    assert np.allclose(person, (0.25 * -1 + 1.0 * 1) / 1.25)  # weighed by 0.25 + quality; black is -1, white 1
+    renderer = Renderer(engines)
+    renderer.submit(render("someone", steps=1, guidance=3.0, identity=person))
+    renderer.submit(render("scaled", steps=1, identity=person, identity_scale=0.2))
+    renderer.submit(render("no one", steps=1))
+    list(renderer.run())
+    [call] = backend.calls["unet"]
+    assert np.allclose(call["identity_scale"][:, 0], [0.6, 0.6, 0.2, 0.0])
+    assert np.allclose(call["identity_tokens"][:, 0, 0], [person[0, 0], 0, person[0, 0], 0])
 
 
 def test_an_id_cannot_be_under_way_twice() -> None:
@@ -191,7 +324,7 @@ def test_an_id_cannot_be_under_way_twice() -> None:
 
 def test_what_shares_the_batch_does_not_change_the_picture() -> None:
     """On the real backend and pack: alone or among renders of other styles, step counts and guidance."""
-    engines = load_engines(PACK, threads=1)
+    engines = load_engines(PACK, options=BackendOptions(threads=1))
     mixed = Renderer(engines, max_rows=3)
     prompts = [
         "comic portrait, blue and sky sunburst, fine ink",

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from likeness_engines.backends.base import Array, TensorSpec, check_inputs
+from likeness_engines.backends.base import Array, BackendOptions, HostArrays, TensorSpec, check_inputs
 from likeness_engines.backends.onnxruntime_engine import write_whole_graph
 from likeness_engines.errors import BackendError
 from likeness_engines.pack import ModelPack
@@ -19,9 +19,9 @@ from likeness_engines.pack import ModelPack
 _EXACT: Final = ("text_encoder",)
 
 
-def create(threads: int | None = None) -> OpenVinoBackend:
-    """Create the backend; `threads` None means one for every core this process may use."""
-    return OpenVinoBackend(threads or len(os.sched_getaffinity(0)))
+def create(options: BackendOptions) -> OpenVinoBackend:
+    """Create the backend, by default with a thread for every core this process may use."""
+    return OpenVinoBackend(options.threads or len(os.sched_getaffinity(0)))
 
 
 class OpenVinoBackend:
@@ -30,6 +30,7 @@ class OpenVinoBackend:
     name = "openvino"
     # Seen on two cores: 6 to 30 rows cost about the same a row; small batches show the first avatars sooner.
     max_rows = 10
+    arrays = HostArrays()
 
     def __init__(self, threads: int) -> None:
         try:
