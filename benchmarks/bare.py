@@ -25,7 +25,7 @@ from likeness.photos import read_photos
 from likeness.plan import plan_renders
 from likeness.settings import Settings
 from likeness.worker.process import NICENESS
-from likeness_engines import bundled_pack, load_engines
+from likeness_engines import BackendOptions, bundled_pack, load_engines
 
 AVATARS = Settings().avatars
 
@@ -34,7 +34,7 @@ def draw_bare(folder: Path, threads: int) -> int:
     """The baseline's process: for each line on standard input, draw the thirty and print the seconds."""
     os.nice(NICENESS)
     catalogue = load_catalogue()
-    engines = load_engines(bundled_pack(), threads=threads)
+    engines = load_engines(bundled_pack(), options=BackendOptions(threads))
     sources = [(path.name, path.read_bytes()) for path in sorted(folder.iterdir())]
     crops = read_photos(sources, catalogue.review_photo, lambda crops: catalogue.review_photos(crops, "local"))
     styles = choose_styles(catalogue, DEFAULT_STYLES)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 import numpy as np
@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from likeness.photos import Crop
 from likeness.plan import PlannedRender
 from likeness.variation import vary
-from likeness_engines import Engines, Outcome, Render, Renderer
-from likeness_plugins import Catalogue, PluginError
+from likeness_engines import Engines, Lora, LoraError, Outcome, Render, Renderer
+from likeness_plugins import Catalogue, PluginError, Style
 
 # A refused avatar is drawn once more: this is added to its seed.
 SECOND_TRY: Final = 2**32
@@ -44,7 +44,9 @@ def draw(
 ) -> Iterator[Avatar | Lost]:
     """Draw a plan with a renderer of its own; avatars come in the order in which they are ready."""
     drawing, renderer = Drawing(engines, catalogue, steps), Renderer(engines)
-    for render in drawing.begin([crop.pixels for crop in crops], plan):
+    drawable, lost = drawing.prepare(plan)
+    yield from lost
+    for render in drawing.begin([crop.pixels for crop in crops], [crop.quality for crop in crops], drawable):
         renderer.submit(render)
     for outcome in renderer.run():
         result = drawing.judge(outcome)
@@ -69,12 +71,33 @@ class Drawing:
         self._group = group
         self._priority = priority
         self._planned: dict[str, PlannedRender] = {}
-        self._sources: dict[str, NDArray[np.float32]] = {}
+        self._sources: dict[str, Any] = {}
+        self._identity: Any = None
+        self._loras: dict[str, Lora | None] = {}
         self._again: set[str] = set()
 
-    def begin(self, crops: Sequence[NDArray[np.uint8]], plan: Sequence[PlannedRender]) -> list[Render]:
-        """Encode the crops (uint8 [256, 256, 3]) that a plan uses; answers its renders, to be submitted together."""
+    def prepare(self, plan: Sequence[PlannedRender]) -> tuple[list[PlannedRender], list[Lost]]:
+        """Read the styles' LoRAs; answers what can be drawn, and what cannot since its LoRA does not fit the pack."""
+        drawable: list[PlannedRender] = []
+        lost: list[Lost] = []
+        for planned in plan:
+            try:
+                self._loras[planned.style.name] = self._lora(planned.style)
+                drawable.append(planned)
+            except LoraError as error:
+                lost.append(Lost(planned, "failed", str(error)))
+        return drawable, lost
+
+    def begin(
+        self, crops: Sequence[NDArray[np.uint8]], qualities: Sequence[float], plan: Sequence[PlannedRender]
+    ) -> list[Render]:
+        """Encode the crops (uint8 [side, side, 3], qualities 0..1) once, for all renders of a prepared plan; answers
+        them, to be submitted together.
+        """
+        if not plan:
+            return []
         sources = self._encode(crops, plan)
+        self._identity = self._engines.encode_identity(np.stack(crops), qualities)
         for planned, source in zip(plan, sources, strict=True):
             self._planned[self._id(planned)] = planned
             self._sources[self._id(planned)] = source
@@ -97,7 +120,11 @@ class Drawing:
         self._again.add(outcome.id)
         return self._render(planned)
 
-    def _encode(self, crops: Sequence[NDArray[np.uint8]], plan: Sequence[PlannedRender]) -> list[NDArray[np.float32]]:
+    def _lora(self, style: Style) -> Lora | None:
+        path = style.recipe(self._engines.pack.family).lora
+        return None if path is None else self._engines.lora(path)
+
+    def _encode(self, crops: Sequence[NDArray[np.uint8]], plan: Sequence[PlannedRender]) -> list[Any]:
         """Encode every photo once per variation, and return one source [C, h, w] a render."""
         wanted = list(dict.fromkeys((planned.photo, planned.variation) for planned in plan))
         pictures = np.stack([vary(crops[photo], variation) for photo, variation in wanted])
@@ -113,6 +140,9 @@ class Drawing:
             negative_prompt=planned.style.negative_prompt,
             steps=self._steps or recipe.steps,
             guidance=recipe.guidance,
+            strength=recipe.strength,
+            identity=self._identity,
+            lora=self._loras[planned.style.name],
             seed=self._seed(planned),
             group=self._group,
             priority=self._priority,

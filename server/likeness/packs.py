@@ -8,12 +8,14 @@ from pathlib import Path
 from typing import Final
 
 from likeness.errors import UnknownStyleError
-from likeness_engines import ModelPack, bundled_pack, open_pack
+from likeness.photos.crop import SIDE
+from likeness_engines import BUNDLED_PACK, ModelPack, PackFile, bundled_pack, open_pack, read_pack
 from likeness_plugins import Catalogue, Style, discover
 
 BUILTIN_PACKS: Final = tuple(
     (name, f"likeness_styles.{name}") for name in ("comic", "sketch", "neon", "watercolour", "oil")
 )
+MOST_SIDE: Final = 1024
 DEFAULT_STYLES: Final = tuple(name for name, _ in BUILTIN_PACKS)
 
 
@@ -25,6 +27,16 @@ def load_catalogue() -> Catalogue:
 def open_model_pack(folder: Path | None) -> ModelPack:
     """Open and verify the model pack in `folder`, or the bundled one."""
     return bundled_pack() if folder is None else open_pack(folder)
+
+
+def describe_model_pack(folder: Path | None) -> PackFile:
+    """What the model pack in `folder`, or the bundled one, says of itself; its other files may be elsewhere."""
+    return read_pack(folder or BUNDLED_PACK)
+
+
+def crop_side(pack: PackFile) -> int:
+    """Pixels of the crops that photos are kept as, for a pack to draw from."""
+    return min(max(SIDE, pack.resolution), MOST_SIDE)
 
 
 def choose_styles(catalogue: Catalogue, names: tuple[str, ...]) -> list[Style]:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -14,9 +16,10 @@ from likeness.generation import SECOND_TRY, Avatar, Lost
 from likeness.packs import BUILTIN_PACKS, DEFAULT_STYLES, choose_styles
 from likeness.photos import Crop, crop_face
 from likeness.plan import PlannedRender, plan_renders
-from likeness_engines import BackendError, Engines, bundled_pack
+from likeness_engines import BackendError, Engines, ModelPack, bundled_pack
 from likeness_engines.backends.fake_engine import FakeBackend
-from likeness_plugins import Catalogue, discover, hookimpl
+from likeness_engines.pack import Identity
+from likeness_plugins import Catalogue, Recipe, discover, hookimpl
 
 PACK = bundled_pack()
 
@@ -93,3 +96,37 @@ def test_an_engine_that_fails_loses_renders_and_ends(monkeypatch: pytest.MonkeyP
 
     results = draw(catalogue(monkeypatch), crop, spoil=spoil)
     assert [(type(each), each.state) for each in results if isinstance(each, Lost)] == [(Lost, "failed")] * 5
+
+
+def test_a_lora_that_does_not_fit_the_pack_loses_its_styles_avatars_alone(
+    monkeypatch: pytest.MonkeyPatch, crop: Crop, tmp_path: Path
+) -> None:
+    pickle = tmp_path / "style.safetensors"
+    pickle.write_bytes(b"\x80\x04 not tensors")
+    packs = catalogue(monkeypatch)
+    recipe = Recipe(lora=pickle)
+    packs.styles["neon"] = msgspec.structs.replace(packs.styles["neon"], recipes={PACK.family: recipe})
+    results = draw(packs, crop)
+    lost = [result for result in results if isinstance(result, Lost)]
+    assert [(each.render.style.name, each.state) for each in lost] == [("neon", "failed")]
+    assert "is a pickle" in lost[0].reason
+    assert len(results) == 5
+
+
+def test_photos_of_a_person_are_encoded_once_and_all_renders_get_them(
+    monkeypatch: pytest.MonkeyPatch, crop: Crop
+) -> None:
+    identity = Identity(
+        tokens=4, width=8, layers=3, side=32, mean=(0.5,) * 3, std=(0.5,) * 3, encoder="test", licence="MIT"
+    )
+    backend = FakeBackend(max_rows=30)
+    pack = ModelPack(PACK.folder, msgspec.structs.replace(PACK.about, family="sd", identity=identity))
+    packs = catalogue(monkeypatch)
+    results = list(generation.draw(Engines(pack, backend), packs, [crop, crop], plan(packs, 10), steps=1))
+    assert all(isinstance(result, Avatar) for result in results)
+    faces = [call["pixel_values"].shape for call in backend.calls["face_encoder"] if call["presence"].all()]
+    assert faces == [(2, 3, 32, 32)]
+    [call, *_] = backend.calls["unet"]
+    tokens = call["identity_tokens"][:, 0, 0]
+    assert len(set(tokens[tokens != 0])) == 1  # the one person; the rows that guidance steers away from show nobody
+    assert (call["identity_scale"] == np.float32(identity.scale)).all()

@@ -145,6 +145,15 @@ def test_a_sharp_large_photo_is_rated_over_a_dim_one(astronaut: Pixels) -> None:
     assert crop_face(astronaut).quality > crop_face(dim).quality
 
 
+def test_a_larger_crop_shows_the_same_and_is_rated_alike(astronaut: Pixels) -> None:
+    """A pack of 512 pixels gets crops of 512 pixels; what the photo is worth does not hang on that."""
+    small, large = crop_face(astronaut), crop_face(astronaut, 512)
+    assert large.pixels.shape == (512, 512, 3)
+    shrunk = cv2.resize(large.pixels, (256, 256), interpolation=cv2.INTER_AREA)
+    assert np.abs(shrunk.astype(int) - small.pixels).mean() < 4
+    assert abs(large.quality - small.quality) < 0.05
+
+
 def accept(_: object, *__: object) -> None:
     """Review nothing."""
 

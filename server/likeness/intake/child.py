@@ -94,6 +94,8 @@ class Child:
             answer = await self._answer()
         if not isinstance(answer, Accepted | Refused):
             raise ChildLostError(f"{type(answer).__name__} for a photo")
+        if isinstance(answer, Accepted) and len(answer.pixels) != 3 * self._limits.side**2:
+            raise ChildLostError(f"a crop of {len(answer.pixels)} bytes")
         return answer
 
     async def review(self, user: str) -> str | None:

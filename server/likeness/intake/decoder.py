@@ -64,16 +64,16 @@ def serve(channel: socket.socket, stream: BinaryIO, catalogue: Catalogue, limits
         _grant_cpu(limits)
         match request:
             case NextPhoto():
-                _send(channel, _photo(stream, catalogue, crops))
+                _send(channel, _photo(stream, catalogue, crops, limits.side))
             case Review(user):
                 reason = catalogue.review_photos([crop.pixels for crop in crops], user)
                 _send(channel, Reviewed(reason and reason[:MOST_LETTERS]))
                 return
 
 
-def _photo(stream: BinaryIO, catalogue: Catalogue, crops: list[Crop]) -> Accepted | Refused:
+def _photo(stream: BinaryIO, catalogue: Catalogue, crops: list[Crop], side: int) -> Accepted | Refused:
     try:
-        crop = crop_face(decode_photo(_content(stream)))
+        crop = crop_face(decode_photo(_content(stream)), side)
         if (reason := catalogue.review_photo(crop.pixels)) is not None:
             raise PhotoError("refused_by_review", reason)
     except PhotoError as error:

@@ -9,7 +9,7 @@ from typing import Final
 
 import msgspec
 
-from likeness.errors import BadPhoto, PhotoCountError, PhotosRefusedError
+from likeness.errors import BadPhoto, PhotoCountError, PhotoError, PhotosRefusedError
 from likeness.intake.child import Child, ChildLostError
 from likeness.intake.errors import DecoderStartError
 from likeness.intake.messages import Accepted, DecoderLimits, Refused
@@ -47,9 +47,7 @@ class Decoder:
         Raises PhotoCountError, PhotosRefusedError with every bad photo, and whatever a photo's source raises. The names
         are for the refusals; without them it is "photo 1" and so on.
         """
-        if self._used:
-            raise RuntimeError("A decoder reads one upload, so that no user's bytes are near another's: take a new one")
-        self._used = True
+        self._use()
         if not FEWEST <= len(photos) <= MOST:
             raise PhotoCountError(len(photos), FEWEST, MOST)
         names = names or [f"photo {index + 1}" for index in range(len(photos))]
@@ -62,11 +60,24 @@ class Decoder:
             raise PhotosRefusedError([BadPhoto(index, names[index], bad.code, bad.message) for index, bad in refusals])
         return [DecodedPhoto(crop.pixels, crop.quality) for crop in accepted]
 
+    async def check(self, chunks: AsyncIterable[bytes]) -> float:
+        """The quality 0..1 of one photo that is looked at before an upload; raises PhotoError, and what `chunks` raises."""
+        self._use()
+        answer = await self._photo(chunks)
+        if isinstance(answer, Refused):
+            raise PhotoError(answer.code, answer.message)
+        return answer.quality
+
     async def close(self) -> None:
         """Kill and reap the process."""
         child, self._child = self._child, None
         if child is not None:
             await child.stop()
+
+    def _use(self) -> None:
+        if self._used:
+            raise RuntimeError("A decoder reads one upload, so that no user's bytes are near another's: take a new one")
+        self._used = True
 
     async def _photo(self, chunks: AsyncIterable[bytes]) -> Accepted | Refused:
         if self._child is None:
@@ -95,6 +106,7 @@ class Decoders:
 
     def __init__(self, at_once: int, limits: DecoderLimits | None = None) -> None:
         self._turns = asyncio.Semaphore(at_once)
+        self._checks = asyncio.Semaphore(max(1, at_once - 1))
         self._limits = limits or DecoderLimits()
         self._open = False
         self._spare: asyncio.Task[Child] | None = None
@@ -126,6 +138,14 @@ class Decoders:
                 yield decoder
             finally:
                 await decoder.close()
+
+    @asynccontextmanager
+    async def take_to_check(self) -> AsyncIterator[Decoder]:
+        """A decoder for one photo before an upload: of several, the last is left to uploads, and they wait for one check
+        at most.
+        """
+        async with self._checks, self.take() as decoder:
+            yield decoder
 
     async def _child(self) -> Child:
         spare, self._spare = self._spare, None

@@ -13,10 +13,10 @@ import msgspec
 
 from likeness.errors import PhotoCode
 
-CROP_BYTES: Final = 256 * 256 * 3
+MOST_CROP_BYTES: Final = 1024 * 1024 * 3
 CHUNK_BYTES: Final = 65_536
 # A crop and its envelope; a longer answer comes from a decoder that is no longer itself.
-MOST_ANSWER_BYTES: Final = CROP_BYTES + 4096
+MOST_ANSWER_BYTES: Final = MOST_CROP_BYTES + 4096
 MOST_LETTERS: Final = 1000
 LENGTH: Final = struct.Struct(">I")
 
@@ -24,12 +24,13 @@ Sentence = Annotated[str, msgspec.Meta(max_length=MOST_LETTERS)]
 
 
 class DecoderLimits(msgspec.Struct, frozen=True):
-    """What one decoder process may use.
+    """What one decoder process may use, and the `side` in pixels of the crops it makes, at most 1,024.
 
     64 megapixels, the most that a photo may have, were seen to take up to 2.0 GiB of address space and 5.4 s (a PNG of
     16-bit grey; AVIF 1.0 GiB and 1.9 s, WebP 1.4 GiB and 2.3 s).
     """
 
+    side: int = 256
     memory_bytes: int = 3 << 30
     photo_cpu_s: int = 20
     photo_s: float = 30.0
@@ -51,9 +52,9 @@ class Ready(msgspec.Struct, frozen=True, tag=True):
 
 
 class Accepted(msgspec.Struct, frozen=True, tag=True):
-    """A crop: uint8 [256, 256, 3] RGB."""
+    """A crop: uint8 [side, side, 3] RGB."""
 
-    pixels: Annotated[bytes, msgspec.Meta(min_length=CROP_BYTES, max_length=CROP_BYTES)]
+    pixels: Annotated[bytes, msgspec.Meta(max_length=MOST_CROP_BYTES)]
     quality: Annotated[float, msgspec.Meta(ge=0, le=1)]
 
 

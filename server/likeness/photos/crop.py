@@ -116,7 +116,8 @@ def _sharpness(pixels: NDArray[np.uint8], enlarged: float) -> float:
 
 def _quality(pixels: NDArray[np.uint8], face: Face, sharpness: float) -> float:
     """How well a photo suits: sharp, large, level, eyes seen, neither dark nor burnt out; 0..1."""
-    light = pixels[64:180, 76:180].mean(axis=2)
+    top, left, end = (round(edge * pixels.shape[0] / SIDE) for edge in (64, 76, 180))
+    light = pixels[top:end, left:end].mean(axis=2)
     lost = float(((light < 12) | (light > 245)).mean())
     sharp = min(1.0, sharpness / 0.35)
     large = min(1.0, face.size / 140)

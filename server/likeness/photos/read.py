@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from likeness.errors import BadPhoto, PhotoCountError, PhotoError, PhotosRefusedError
-from likeness.photos.crop import Crop, crop_face
+from likeness.photos.crop import SIDE, Crop, crop_face
 from likeness.photos.decode import decode_photo
 
 FEWEST: Final = 3
@@ -22,9 +22,10 @@ def read_photos(
     sources: Sequence[tuple[str, bytes]],
     review_photo: Callable[[Pixels], str | None],
     review_photos: Callable[[Sequence[Pixels]], str | None],
+    side: int = SIDE,
 ) -> list[Crop]:
-    """Read (name, bytes) pairs into crops, in their order; raises PhotoCountError, or PhotosRefusedError naming each
-    bad one.
+    """Read (name, bytes) pairs into crops of `side` pixels, in their order; raises PhotoCountError, or
+    PhotosRefusedError naming each bad one.
 
     The reviews get crops and return a reason to refuse, or None; the second sees all of them, once each is fine by
     itself.
@@ -34,7 +35,7 @@ def read_photos(
     crops, bad = [], []
     for index, (name, data) in enumerate(sources):
         try:
-            crops.append(_read(data, review_photo))
+            crops.append(_read(data, review_photo, side))
         except PhotoError as error:
             bad.append(BadPhoto(index, name, error.reason, str(error)))
     if not bad and (reason := review_photos([crop.pixels for crop in crops])) is not None:
@@ -44,8 +45,8 @@ def read_photos(
     return crops
 
 
-def _read(data: bytes, review: Callable[[Pixels], str | None]) -> Crop:
-    crop = crop_face(decode_photo(data))
+def _read(data: bytes, review: Callable[[Pixels], str | None], side: int) -> Crop:
+    crop = crop_face(decode_photo(data), side)
     if (reason := review(crop.pixels)) is not None:
         raise PhotoError("refused_by_review", reason)
     return crop

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Callable, Sequence
 from typing import Concatenate, Final, Literal, ParamSpec, TypeVar
 
@@ -15,9 +16,8 @@ from sqlalchemy.exc import DBAPIError
 from likeness.errors import LikenessError
 from likeness.generation import Avatar, Drawing, Lost
 from likeness.packs import choose_styles
-from likeness.photos.crop import SIDE
 from likeness.plan import plan_renders
-from likeness.provenance import encode_webp
+from likeness.provenance import Marker
 from likeness.records import work
 from likeness.records.work import Claim, DeadWorkerError, Drawn, LostClaimError
 from likeness.retention import sweep
@@ -40,6 +40,7 @@ class Easel(msgspec.Struct, frozen=True):
     engines: Engines
     catalogue: Catalogue
     loop: RenderLoop
+    marker: Marker
 
 
 class Artist:
@@ -49,6 +50,7 @@ class Artist:
         self._safe = safe
         self._settings = settings
         self._engines, self._catalogue, self._loop = easel.engines, easel.catalogue, easel.loop
+        self._marker = easel.marker
         self._worker = worker
 
     def draw(self, generation: str) -> None:
@@ -92,13 +94,14 @@ class Artist:
                     raise StoppingError from error
 
     def _open(self, claim: Claim) -> tuple[list[NDArray[np.uint8]], bytes]:
-        """The crops of a generation, uint8 [256, 256, 3], and the key for its avatars."""
+        """The crops of a generation, uint8 [side, side, 3], and the key for its avatars."""
         generation = claim.generation.id
         photo_key, avatar_key = self._safe.key(generation, "photo"), self._safe.key(generation, "avatar")
         crops = []
         for index, (name, _) in enumerate(claim.photos):
             data = self._safe.get(Place(generation, index, "photo"), photo_key, name)
-            crops.append(np.frombuffer(data, np.uint8).reshape(SIDE, SIDE, 3))
+            side = math.isqrt(len(data) // 3)
+            crops.append(np.frombuffer(data, np.uint8).reshape(side, side, 3))
         return crops, avatar_key
 
     def _render(self, claim: Claim, crops: Sequence[NDArray[np.uint8]], key: bytes) -> None:
@@ -111,9 +114,11 @@ class Artist:
             return
         steps = self._settings.steps or None
         drawing = Drawing(self._engines, self._catalogue, steps, found.id, priority=int(found.tier == "lite"))
+        drawable, lost = drawing.prepare(wanted)
+        self._store(claim, key, lost)
         stream = self._loop.open(found.id, claim.fence)
         try:
-            stream.submit(self._loop.do(lambda: drawing.begin(crops, wanted)))
+            stream.submit(self._loop.do(lambda: drawing.begin(crops, qualities, drawable)))
             self._follow(claim, drawing, stream, key)
         finally:
             self._loop.close(stream)
@@ -146,5 +151,5 @@ class Artist:
             return Drawn(render.index, render.style.name, render.look.name, state)
         place = Place(claim.generation.id, render.index, "avatar")
         # The fence in the name keeps a worker that lost its claim from writing over its successor's avatar.
-        name, digest = self._safe.put(place, key, encode_webp(result.pixels), f"{place.name}-{claim.fence}")
+        name, digest = self._safe.put(place, key, self._marker.mark(result.pixels), f"{place.name}-{claim.fence}")
         return Drawn(render.index, render.style.name, render.look.name, "ready", name, digest)

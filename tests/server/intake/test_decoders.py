@@ -24,7 +24,7 @@ from PIL import Image
 import likeness.intake
 from likeness.errors import BadPhoto, PhotoCountError, PhotosRefusedError
 from likeness.intake import DecodedPhoto, Decoder, DecoderLimits, Decoders, DecoderStartError, child
-from likeness.photos import read_photos
+from likeness.photos import crop_face, decode_photo, read_photos
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="decoders are confined on Linux")
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="a decoder's /proc is closed to all but root")
@@ -93,6 +93,13 @@ def test_crops_are_those_that_this_process_would_make(good: list[bytes], size: i
 
     expected = read_photos([("", photo) for photo in good], lambda _: None, lambda _: None)
     assert asyncio.run(run()) == [DecodedPhoto(crop.pixels.tobytes(), crop.quality) for crop in expected]
+
+
+def test_crops_have_the_side_that_the_pack_wants(good: list[bytes]) -> None:
+    crops = asyncio.run(decode(good, DecoderLimits(side=512)))
+    for photo, crop in zip(good, crops, strict=True):
+        expected = crop_face(decode_photo(photo), 512)
+        assert (crop.pixels, crop.quality) == (expected.pixels.tobytes(), expected.quality)
 
 
 def test_every_bad_photo_is_named_at_once(astronaut: Pixels, good: list[bytes]) -> None:
