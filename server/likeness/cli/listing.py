@@ -55,7 +55,7 @@ def list_styles(*, as_json: bool) -> int:
     lines = [_style_line(catalogue, pack, name) for pack in catalogue.packs for name in pack.styles]
     listing = StyleListing(lines, [problem.sentence for problem in catalogue.problems])
     if as_json:
-        _print_json(listing)
+        print_json(listing)
     else:
         rows = [
             [
@@ -69,7 +69,7 @@ def list_styles(*, as_json: bool) -> int:
             ]
             for line in lines
         ]
-        _print_table(["style", "title", "looks", "pack", "author", "licence", "preview"], rows)
+        print_table(["style", "title", "looks", "pack", "author", "licence", "preview"], rows)
         for problem in listing.problems:
             print(problem, file=sys.stderr)
     return 1 if listing.problems else 0
@@ -79,13 +79,13 @@ def list_packs(*, as_json: bool) -> int:
     """Print all model packs that came with the installation; 1 when one has a problem."""
     lines = [_pack_line(folder) for folder in installed_packs()]
     if as_json:
-        _print_json(lines)
+        print_json(lines)
     else:
         rows = [
             [line.name, line.version, line.family, str(line.resolution or ""), line.author, line.licence, line.preview]
             for line in lines
         ]
-        _print_table(["model pack", "version", "family", "pixels", "author", "licence", "preview"], rows)
+        print_table(["model pack", "version", "family", "pixels", "author", "licence", "preview"], rows)
         for line in lines:
             if line.problem:
                 print(line.problem, file=sys.stderr)
@@ -124,11 +124,12 @@ def _pack_line(folder: Path) -> PackLine:
     )
 
 
-def _print_json(value: object) -> None:
+def print_json(value: object) -> None:
+    """JSON with the structs' own names."""
     print(msgspec.json.format(msgspec.json.encode(value), indent=2).decode())
 
 
-def _print_table(headings: list[str], rows: list[list[str | None]]) -> None:
+def print_table(headings: list[str], rows: list[list[str | None]]) -> None:
     """A table on a terminal; plain columns of full width elsewhere, so that nothing is cut when piped."""
     console = Console(highlight=False)
     if not console.is_terminal:
