@@ -7,7 +7,10 @@ import subprocess
 from pathlib import Path
 
 import cv2
+import httpx
 import pytest
+
+from tests.serving import PATIENCE_S
 
 ROOT = Path(__file__).parent.parent
 
@@ -66,3 +69,43 @@ def test_the_strangers_own_tests_pass(fresh_python: Path, tmp_path: Path) -> Non
     )
     assert done.returncode == 0, done.stdout
     assert "2 passed" in done.stdout
+
+
+def test_the_example_of_moderation_refuses_a_listed_photo_with_its_own_words(
+    moderated_python: Path, photos: list[Path], tmp_path: Path
+) -> None:
+    """Installed as a platform would: its words reach the user of the API, and nothing of the upload stays."""
+    command = [str(moderated_python), "-m", "likeness", "serve", "--no-worker", "--port", "0", "--data", "data"]
+    with subprocess.Popen(
+        command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    ) as server:
+        assert server.stdout is not None
+        with httpx.Client(base_url=server.stdout.readline().split()[-1], timeout=PATIENCE_S) as client:
+            answer = client.post(
+                "/v1/generations",
+                files=[("photos", (photo.name, photo.read_bytes(), "image/jpeg")) for photo in photos],
+                data={"styles": "comic", "consent": "1"},
+            )
+        server.terminate()
+    problem = answer.json()
+    assert (answer.status_code, problem["code"]) == (422, "photo_refused"), problem
+    refused = {photo["index"]: (photo["code"], photo["message"]) for photo in problem["photos"]}
+    assert refused == {1: ("refused_by_review", "This picture may not be used here. Use photos of yourself.")}
+
+
+def test_the_examples_own_tests_pass(moderated_python: Path, tmp_path: Path) -> None:
+    tests = ROOT / "plugins" / "example_blocklist" / "tests"
+    done = run(
+        moderated_python,
+        "-m",
+        "pytest",
+        "-q",
+        "-p",
+        "no:cacheprovider",
+        "--rootdir",
+        str(tests),
+        str(tests),
+        cwd=tmp_path,
+    )
+    assert done.returncode == 0, done.stdout
+    assert "5 passed" in done.stdout

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from likeness_plugins.errors import PluginError
+from likeness_plugins.publication import Publication
 from likeness_plugins.style import Look, Style
 
 if TYPE_CHECKING:
@@ -84,12 +87,20 @@ class Catalogue:
             avatar = finished
         return avatar
 
+    def avatar_published(self, publication: Publication) -> None:
+        """Tell every pack; one that fails is noted, and the others are told all the same."""
+        for name, call in self._calls("likeness_avatar_published"):
+            try:
+                call(publication=publication)
+            except Exception as error:
+                self._note(name, f"likeness_avatar_published failed: {_where(error)}.")
+
     def _first_reason(self, hook: str, **arguments: Any) -> str | None:
         for name, call in self._calls(hook):
             try:
                 reason = call(**arguments)
             except Exception as error:
-                self._note(name, f"{hook} failed: {error!r}.")
+                self._note(name, f"{hook} failed: {_where(error)}.")
                 return REFUSED_BY_FAILURE
             if reason is None:
                 continue
@@ -112,6 +123,12 @@ class Catalogue:
                 others = [other for _, other in plugins if other is not None and other is not plugin]
                 caller = self._manager.subset_hook_caller(hook, remove_plugins=others)
                 yield name, lambda caller=caller, **arguments: _only(caller(**arguments))
+
+
+def _where(error: Exception) -> str:
+    """What was raised and where, without its text, which may hold what the hook was given: users, captions."""
+    frame = traceback.extract_tb(error.__traceback__)[-1]
+    return f"{type(error).__name__} in {Path(frame.filename).name}, line {frame.lineno}"
 
 
 def _only(results: list[Any]) -> Any:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 import pluggy
 
+from likeness_plugins.publication import Publication
 from likeness_plugins.style import Look, Style
 
 if TYPE_CHECKING:
@@ -43,3 +44,8 @@ def likeness_review_avatar(avatar: Picture, style: Style, look: Look) -> str | N
 @hookspec
 def likeness_finish_avatar(avatar: Picture, style: Style, look: Look) -> Picture | None:
     """Return the avatar changed, in the same shape and type, or None to leave it; each pack gets the one before's."""
+
+
+@hookspec
+def likeness_avatar_published(publication: Publication) -> None:
+    """A user has set a profile picture or posted a story; called once it is committed, outside the request."""

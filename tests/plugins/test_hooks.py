@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from likeness_plugins import Catalogue, Look, PluginError, Style, discover, hookimpl
+from likeness_plugins import Catalogue, Look, PluginError, Publication, Style, discover, hookimpl
 
 PICTURE = np.zeros((8, 8, 3), np.uint8)
 STYLE = Style("s", "S", "A style.", tuple(Look(f"l{n}", f"p{n}") for n in range(10)), "MIT", "Me")
@@ -99,3 +99,16 @@ def test_finishing_is_a_chain_in_the_order_of_discovery(catalogue: Any) -> None:
 def test_a_finish_that_fails_or_changes_the_shape_is_named(catalogue: Any, hook: Any) -> None:
     with pytest.raises(PluginError, match="sloppy"):
         catalogue(sloppy={"likeness_finish_avatar": hook}).finish_avatar(PICTURE, STYLE, LOOK)
+
+
+def test_a_publication_reaches_every_pack_even_past_one_that_fails(catalogue: Any) -> None:
+    seen: list[Publication] = []
+    packs = catalogue(
+        broken={"likeness_avatar_published": lambda publication: boom()},
+        platform={"likeness_avatar_published": lambda publication: seen.append(publication)},
+    )
+    story = Publication("story", "ann", "https://avatars.example/p/1", "Hello")
+    packs.avatar_published(story)
+    [problem] = packs.problems
+    assert seen == [story]
+    assert (problem.pack, "likeness_avatar_published failed" in problem.sentence) == ("broken", True)

@@ -25,6 +25,7 @@ def test_public_names_are_exactly_these() -> None:
         "Pack",
         "PluginError",
         "Problem",
+        "Publication",
         "Recipe",
         "Style",
         "StyleError",
