@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import argparse
 import sys
+import tomllib
 from pathlib import Path
 
-import msgspec
 import torch
 
-from likeness_engines.export import About, export_pack
+from likeness_engines.importing import ImportRequest, import_checkpoint
 from miniature.autoencoder import train_autoencoder
 from miniature.dataset import prepare
 from miniature.decoder import tune_decoder
@@ -47,8 +47,11 @@ def main() -> int:
     }
     for name, part in parts.items():
         part.save_pretrained(checkpoint / name)
-    about = msgspec.toml.decode(Path(__file__).with_name("about.toml").read_bytes(), type=About)
-    pack = export_pack(checkpoint, arguments.out, about)
+    about = tomllib.loads(Path(__file__).with_name("about.toml").read_text())
+    # The UNet is trained on the photo's latents as it is on the drawing's: scaled.
+    scale = autoencoder.config.scaling_factor
+    request = ImportRequest(checkpoint=str(checkpoint), out=arguments.out, source_scale=scale, **about)
+    pack = import_checkpoint(request, print)
     print(f"{pack.name} {pack.version} written to {pack.folder}; the diffusers checkpoint is {checkpoint}")
     return 0
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final
 
+import msgspec
 import numpy as np
 import skimage.data
 from numpy.typing import NDArray
@@ -19,7 +20,7 @@ from likeness.plan import PlannedRender, Variation
 from likeness.provenance import encode_webp
 from likeness.sheet import Tile, draw_sheet
 from likeness_engines import bundled_pack, load_engines
-from likeness_engines.export import seal_pack
+from likeness_engines.importing import seal_pack
 
 ROOT: Final = Path(__file__).parent.parent.parent
 SHEET: Final = Path(__file__).with_name("sheet.webp")
@@ -43,7 +44,7 @@ def main() -> None:
         if shown.look == shown.style.looks[0]:
             write(ROOT / "styles" / "likeness_styles" / shown.style.name / "preview.webp", result.pixels)
     write(pack.folder / "preview.webp", np.hstack([tiles[0].pixels for tiles in bands.values()]))
-    seal_pack(pack.folder, pack.about)
+    seal_pack(pack.folder, msgspec.structs.replace(pack.about, preview="preview.webp"))
     write(SHEET, draw_sheet([crop.pixels], list(bands.items())))
 
 
