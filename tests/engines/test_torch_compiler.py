@@ -84,7 +84,7 @@ def test_a_target_is_what_the_gpu_multiplies(
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: capability)
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: "NVIDIA Test")
     compiler = TorchCompiler(GPU)
-    device = f"NVIDIA Test, sm_{capability[0]}{capability[1]}"
+    device = f"NVIDIA Test sm_{capability[0]}{capability[1]}"
     assert compiler.target(60) == Target("torch", VERSION, device, best, 60)
     assert best_plan(GPU) == Plan(GPU, best, 60, buckets=True, compiled=True)
     for precision in ("fp32", "fp16", "bf16", "fp8"):

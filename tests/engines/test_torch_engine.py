@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import sys
 import warnings
+import weakref
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ import pytest
 
 from likeness_engines import (
     BackendError,
+    DeviceFullError,
     Engines,
     Lora,
     Render,
@@ -108,7 +110,7 @@ def test_every_network_computes_what_onnx_runtime_does(network: str, buckets: bo
         np.testing.assert_allclose(found[name].numpy(), value, atol=1e-4, rtol=1e-4)
 
 
-def test_thirty_of_mixed_styles_look_as_on_onnx_runtime() -> None:
+def test_mixed_styles_look_as_on_onnx_runtime() -> None:
     def renders(sources: Any) -> list[Render]:
         return [
             render("plain", sources[0], prompt="watercolour portrait"),
@@ -162,6 +164,23 @@ def test_a_full_gpu_takes_fewer_rows_and_everything_still_ends() -> None:
     assert len(outcomes) == 8
     assert tried[:2] == [8, 4]
     assert set(tried[2:]) <= {1, 2}
+
+
+def test_a_batch_that_did_not_fit_leaves_nothing_behind() -> None:
+    """Not even while its error is kept, as that of a decoded batch is until someone asks."""
+    left = []
+
+    def spoil(given: Mapping[str, Any], prediction: Any) -> Any:
+        if prediction.device.type == "meta":
+            return prediction
+        left.append(weakref.ref(prediction))
+        raise torch.cuda.OutOfMemoryError("CUDA out of memory.")
+
+    engine = Arithmetics(Arithmetic(spoil)).load(PACK, "unet")
+    with pytest.raises(DeviceFullError) as kept:
+        engine.run(Arithmetic().example(2))
+    assert kept.value.__traceback__ is not None
+    assert [each() for each in left] == [None]
 
 
 def test_what_fails_because_memory_is_short_counts_as_such() -> None:

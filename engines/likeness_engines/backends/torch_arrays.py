@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from types import ModuleType
 from typing import Any, Final
 
 import numpy as np
@@ -26,7 +27,7 @@ class TorchArrays:
     Work on one stream runs in the order in which it was started, so that nothing but `fetch` and `result` ever waits.
     """
 
-    xp = torch
+    xp: ModuleType = torch
 
     def __init__(self, device: torch.device) -> None:
         self.device = device

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Final, NamedTuple
 
 import numpy as np
 import torch
 
-from likeness_engines.backends.base import BackendOptions, TensorSpec, check_inputs
+from likeness_engines.backends.base import Arrays, BackendOptions, TensorSpec, check_inputs
 from likeness_engines.backends.cuda_graphs import CudaRecorder
 from likeness_engines.backends.fp8_linear import use_fp8
 from likeness_engines.backends.row_buckets import Rerun, RowBuckets, Tensors, Work
@@ -47,7 +47,7 @@ class TorchBackend:
     def __init__(self, plan: Plan, options: BackendOptions | None) -> None:
         self._planned = plan
         self.max_rows = plan.rows
-        self.arrays = TorchArrays(plan.device)
+        self.arrays: Arrays = TorchArrays(plan.device)
         self._options = options
         # Every batch has the size of a bucket: trying the ways to convolve it pays off. For a GPU alone.
         torch.backends.cudnn.benchmark = plan.buckets
@@ -106,7 +106,8 @@ class TorchEngine:
     """
 
     def __init__(self, specs: Specs, work: Work, buckets: RowBuckets | None = None) -> None:
-        self.inputs, self.outputs = specs
+        self.inputs: Mapping[str, TensorSpec] = specs.inputs
+        self.outputs: Mapping[str, TensorSpec] = specs.outputs
         self._work = work
         self.rows = {name for name, spec in self.inputs.items() if spec.shape[0] is None}
         self._buckets = buckets

@@ -4,26 +4,24 @@ backends are compared with. Needs the `torch` extra.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import warnings
 
-from likeness_engines.backends.base import BackendOptions
+from likeness_engines.backends.base import Backend, BackendOptions, Compiler
 from likeness_engines.errors import BackendError
 
-if TYPE_CHECKING:
-    from likeness_engines.backends.torch_backend import TorchBackend
-    from likeness_engines.backends.torch_compiler import TorchCompiler
 
-
-def create(options: BackendOptions) -> TorchBackend:
+def create(options: BackendOptions) -> Backend:
     """Create the backend on the first GPU, or on the CPU where there is none."""
     try:
-        from likeness_engines.backends import torch_backend  # noqa: PLC0415 - takes seconds, and an extra's libraries
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # diffusers says on import that there is no CUDA
+            from likeness_engines.backends import torch_backend  # noqa: PLC0415 - takes seconds, and an extra's
     except ImportError as error:
         raise _missing(error) from error
     return torch_backend.create(options)
 
 
-def compiler() -> TorchCompiler:
+def compiler() -> Compiler:
     """What builds its engines ahead."""
     try:
         from likeness_engines.backends import torch_compiler  # noqa: PLC0415 - as above

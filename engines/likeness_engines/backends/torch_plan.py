@@ -91,7 +91,7 @@ def describe(device: torch.device) -> str:
     if device.type == "cpu":
         return "CPU"
     major, minor = torch.cuda.get_device_capability(device)
-    return f"{torch.cuda.get_device_name(device)}, sm_{major}{minor}"
+    return f"{torch.cuda.get_device_name(device)} sm_{major}{minor}"
 
 
 def built_for(options: BackendOptions, pack: ModelPack, device: torch.device) -> Built | None:
