@@ -9,6 +9,8 @@ PYTHON ?= python3
 TORCH_INDEX ?=
 PIP := $(PY) -m pip install --quiet --disable-pip-version-check
 PHOTOS ?= portraits
+# The bindings alone, 6 MB each, for tests that hold our code to them; one environment has room for one version only.
+TENSORRT := 10.16.1.11 11.4.0.106
 
 .PHONY: run demo test parity lint bench clean
 .DEFAULT_GOAL := run
@@ -34,6 +36,7 @@ bench: $(VENV)/.test
 	cd $(HERE) && $(PY) benchmarks/photos.py --photos "$(PHOTOS)"
 	cd $(HERE) && $(PY) benchmarks/likeness.py --photos "$(PHOTOS)"
 	cd $(HERE) && $(PY) benchmarks/render.py
+	cd $(HERE) && $(PY) benchmarks/provenance.py
 	cd $(HERE) && $(PY) benchmarks/serve.py
 
 $(VENV)/.venv:
@@ -47,6 +50,7 @@ $(VENV)/.run: $(VENV)/.venv $(HERE)pyproject.toml
 $(VENV)/.test: $(VENV)/.run
 	$(PIP) $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) torch==2.13.0
 	cd $(HERE) && $(PIP) -e '.[export,dev]'
+	-for version in $(TENSORRT); do $(PIP) --no-deps --upgrade --target $(VENV)/tensorrt/$$version tensorrt-cu13-bindings==$$version; done
 	touch $@
 
 clean:

@@ -35,8 +35,8 @@ class Recorder(Protocol):
     """What makes work on fixed memory repeatable."""
 
     def record(self, work: Replay) -> Replay:
-        """Return what does `work` again on the same memory: the outputs are the same tensors at every call, overwritten.
-        Recording may run `work` any number of times.
+        """Return what does `work` again on the same memory: the outputs are the same tensors at every call,
+        overwritten. Recording may run `work` any number of times.
         """
         ...
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 import warnings
 from collections.abc import Sequence
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from likeness import __version__
+from likeness.cli.packs import add_import
 
 if TYPE_CHECKING:
     from likeness.settings import Settings
@@ -46,12 +48,42 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"likeness {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     _add_render(commands.add_parser("render", help="draw avatars from 3 to 10 photos of one person"))
-    for name, about in (("styles", "list the installed styles"), ("packs", "list the installed model packs")):
+    for name, about in (("styles", "list the installed styles"), ("packs", "list model packs, or import one")):
         command = commands.add_parser(name, help=about)
         command.add_argument("--json", action="store_true", help="print JSON instead of a table")
         command.set_defaults(run=_run_styles if name == "styles" else _run_packs)
+    add_import(commands.choices["packs"])
+    _add_engines(commands.add_parser("engines", help="build, list and verify engines for this machine"))
+    _add_provenance(commands.add_parser("provenance", help="say whether a model made a picture, and who signed that"))
     _add_server(commands)
     return parser
+
+
+def _add_provenance(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("files", nargs="+", type=Path, metavar="FILE", help="pictures, of Likeness or anyone else")
+    parser.add_argument("--json", action="store_true", help="print JSON instead of sentences")
+    trust = "certificates (PEM) of authorities to believe; without it every signer is unknown"
+    parser.add_argument("--trust", type=Path, metavar="FILE", help=trust)
+    parser.set_defaults(run=_run_provenance)
+
+
+def _add_engines(parser: argparse.ArgumentParser) -> None:
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    build = commands.add_parser("build", help="build a pack's engines ahead, for this machine and library version")
+    build.add_argument("pack", metavar="PACK", help="a model pack's folder, or an installed one's name")
+    build.add_argument("--backend", required=True, metavar="NAME", help="tensorrt, torch or onnxruntime")
+    build.add_argument("--rows", type=_between(1, 1000), required=True, metavar="N", help="rows of the largest batch")
+    build.add_argument("--precision", choices=("fp16", "bf16", "fp8", "fp32"), help="default: this device's best")
+    build.set_defaults(run=_run_engines_build)
+    listing = commands.add_parser("list", help="list built engines, and which of them this machine can use")
+    listing.add_argument("--json", action="store_true", help="print JSON instead of a table")
+    listing.set_defaults(run=_run_engines_list)
+    verify = commands.add_parser("verify", help="compare built engines with the pack's graphs")
+    verify.add_argument("pack", nargs="?", metavar="PACK", help="this pack's alone (default: all)")
+    verify.set_defaults(run=_run_engines_verify)
+    for command in (build, listing, verify):
+        where = "folder of built engines (default $LIKENESS_ENGINE_CACHE, or ~/.cache/likeness/engines)"
+        command.add_argument("--cache", type=Path, metavar="DIR", help=where)
 
 
 def _add_server(commands: Any) -> None:
@@ -97,11 +129,14 @@ def _add_render(parser: argparse.ArgumentParser) -> None:
         "--backend",
         default="onnxruntime",
         metavar="NAME",
-        help="what runs the networks: onnxruntime (default), openvino",
+        help="what runs the networks: onnxruntime (default), openvino, tensorrt, torch",
     )
     parser.add_argument(
         "--out", type=Path, metavar="DIR", help="an empty or new folder (default: ./avatars, avatars-2, ...)"
     )
+    for name, about in (("certificate", "certificates to sign avatars with"), ("key", "the first one's private key")):
+        default = os.environ.get(f"LIKENESS_C2PA_{name.upper()}", "")
+        parser.add_argument(f"--{name}", default=default, metavar="FILE", help=f"PEM file of the {about}")
     parser.set_defaults(run=_run_render)
 
 
@@ -138,8 +173,16 @@ def _run_render(arguments: argparse.Namespace) -> int:
         pack=arguments.pack,
         backend=arguments.backend,
         out=arguments.out,
+        certificate=arguments.certificate,
+        key=arguments.key,
     )
     return render(command)
+
+
+def _run_provenance(arguments: argparse.Namespace) -> int:
+    from likeness.cli.provenance import show_provenance  # noqa: PLC0415
+
+    return show_provenance(arguments.files, arguments.trust, as_json=arguments.json)
 
 
 def _run_styles(arguments: argparse.Namespace) -> int:
@@ -152,6 +195,26 @@ def _run_packs(arguments: argparse.Namespace) -> int:
     from likeness.cli.listing import list_packs  # noqa: PLC0415
 
     return list_packs(as_json=arguments.json)
+
+
+def _run_engines_build(arguments: argparse.Namespace) -> int:
+    from likeness.cli.engines import build, default_cache  # noqa: PLC0415
+
+    cache = default_cache(arguments.cache)
+    return build(arguments.pack, arguments.backend, arguments.rows, arguments.precision, cache)
+
+
+def _run_engines_list(arguments: argparse.Namespace) -> int:
+    from likeness.cli.engine_list import list_engines  # noqa: PLC0415
+    from likeness.cli.engines import default_cache  # noqa: PLC0415
+
+    return list_engines(default_cache(arguments.cache), as_json=arguments.json)
+
+
+def _run_engines_verify(arguments: argparse.Namespace) -> int:
+    from likeness.cli.engines import default_cache, verify  # noqa: PLC0415
+
+    return verify(arguments.pack, default_cache(arguments.cache))
 
 
 def _settings(arguments: argparse.Namespace) -> Settings:

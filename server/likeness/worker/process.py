@@ -17,6 +17,7 @@ from sqlalchemy.exc import DBAPIError
 
 from likeness.errors import LikenessError
 from likeness.packs import load_catalogue, open_model_pack
+from likeness.provenance import Marker, open_marker
 from likeness.records import work, workers
 from likeness.retention import Sweeper
 from likeness.safe import Safe, data_folder, open_safe
@@ -24,7 +25,7 @@ from likeness.settings import Settings
 from likeness.worker.artist import Artist, Easel
 from likeness.worker.jobs import JobRunner
 from likeness.worker.loop import RenderLoop
-from likeness_engines import load_engines
+from likeness_engines import BackendOptions, load_engines
 
 logger = logging.getLogger(__name__)
 # Below the server's: what users wait for at the other end of a request goes before the next step.
@@ -60,9 +61,10 @@ def run_worker(settings: Settings, stop: threading.Event) -> None:
 
 def _draw(safe: Safe, settings: Settings, worker: str, stop: threading.Event) -> None:
     pack = open_model_pack(Path(settings.pack) if settings.pack else None)
-    engines = load_engines(pack, settings.backend, settings.threads or None)
+    cache = Path(settings.engine_cache) if settings.engine_cache else None
+    engines = load_engines(pack, settings.backend, BackendOptions(settings.threads or None, cache))
     loop = RenderLoop(engines, lambda claims: safe.database.read(work.still_claimed, claims))
-    artist = Artist(safe, settings, Easel(engines, load_catalogue(), loop), worker)
+    artist = Artist(safe, settings, Easel(engines, load_catalogue(), loop, _marker(settings)), worker)
     jobs = JobRunner(settings, worker, artist.draw)
     loop.start()
     jobs.start()
@@ -78,6 +80,13 @@ def _draw(safe: Safe, settings: Settings, worker: str, stop: threading.Event) ->
     finally:
         loop.stop()
         jobs.stop()
+
+
+def _marker(settings: Settings) -> Marker:
+    marker = open_marker(settings.c2pa_certificate, settings.c2pa_key, settings.keys_folder)
+    for notice in marker.notices():
+        logger.warning(notice)
+    return marker
 
 
 def _beat(safe: Safe, worker: str, loop: RenderLoop) -> None:
