@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 import sysconfig
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,14 @@ from numpy.typing import NDArray
 from PIL import Image
 
 ROOT = Path(__file__).parent.parent
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_engines_of_this_machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Tests load what they built themselves, whatever the user of this machine has built."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        yield
 
 
 @pytest.fixture(scope="session")
@@ -51,27 +60,41 @@ def build_wheel(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Path], Pa
 
 @pytest.fixture(scope="session")
 def fresh_python(build_wheel: Callable[[Path], Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A new environment's Python with the built wheels of Likeness and of the foreign pack in it.
+    """A new environment's Python with the built wheels of Likeness and of the foreign pack in it."""
+    wheels = [build_wheel(project) for project in (ROOT, ROOT / "tests" / "foreign_pack")]
+    return environment(tmp_path_factory.mktemp("fresh") / "venv", wheels)
 
-    The dependencies are this environment's own, through a .pth file; the two wheels come first on the path, and the
+
+@pytest.fixture(scope="session")
+def moderated_python(
+    build_wheel: Callable[[Path], Path], astronaut: NDArray[np.uint8], tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """The same with the example of moderation, whose list has the mirrored astronaut on it."""
+    from likeness.photos import crop_face
+
+    project = tmp_path_factory.mktemp("moderation") / "example_blocklist"
+    shutil.copytree(ROOT / "plugins" / "example_blocklist", project)
+    sys.path.insert(0, str(project))
+    try:
+        from likeness_blocklist import fingerprint  # type: ignore[import-not-found, unused-ignore]
+    finally:
+        sys.path.remove(str(project))
+    blocked = fingerprint(crop_face(np.ascontiguousarray(astronaut[:, ::-1])).pixels)
+    with (project / "likeness_blocklist" / "blocked.txt").open("a") as listing:
+        listing.write(f"{blocked:016x}\n")
+    return environment(tmp_path_factory.mktemp("moderated") / "venv", [build_wheel(ROOT), build_wheel(project)])
+
+
+def environment(folder: Path, wheels: list[Path]) -> Path:
+    """A virtual environment with wheels in it; answers its Python.
+
+    The dependencies are this environment's own, through a .pth file; the wheels come first on the path, and the
     editable install of this checkout does not reach it, since .pth files of another folder are not read.
     """
-    folder = tmp_path_factory.mktemp("fresh") / "venv"
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(folder)], check=True)
     version = f"python{sys.version_info.major}.{sys.version_info.minor}"
     packages = folder / "lib" / version / "site-packages"
-    for project in (ROOT, ROOT / "tests" / "foreign_pack"):
-        install = [
-            sys.executable,
-            "-m",
-            "pip",
-            "install",
-            "--quiet",
-            "--no-deps",
-            "--no-index",
-            "--target",
-            str(packages),
-        ]
-        subprocess.run([*install, str(build_wheel(project))], check=True, capture_output=True)
+    install = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-index", "--target", str(packages)]
+    subprocess.run([*install, *map(str, wheels)], check=True, capture_output=True)
     (packages / "dependencies.pth").write_text(sysconfig.get_paths()["purelib"] + "\n")
     return folder / "bin" / "python"

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from likeness.errors import OutputError
 from likeness.generation import Avatar, Lost
-from likeness.provenance import encode_webp
+from likeness.provenance import COMPOSITE_SOURCE_TYPE, Marker
 from likeness.sheet import Tile, draw_sheet
 
 # Generous: an avatar of the miniature is about 30 kB, the sheet about 1 MB.
@@ -55,11 +55,12 @@ class Listing(msgspec.Struct):
 
 
 class AvatarFolder:
-    """Writes avatars as they come; every file appears whole, by renaming."""
+    """Writes avatars as they come, each signed as AI-made; every file appears whole, by renaming."""
 
-    def __init__(self, path: Path, listing: Listing, photo_names: Sequence[str]) -> None:
+    def __init__(self, path: Path, listing: Listing, photo_names: Sequence[str], marker: Marker) -> None:
         self.path = path
         self.listing = listing
+        self._marker = marker
         self._photo_names = photo_names
         self._tiles: dict[str, list[Tile]] = {}
 
@@ -97,7 +98,7 @@ class AvatarFolder:
         )
         if isinstance(result, Avatar):
             name = f"{render.index + 1:02d}-{render.style.name}-{render.look.name}.webp"
-            self._write(name, encode_webp(result.pixels))
+            self._write(name, self._marker.mark(result.pixels))
             entry = msgspec.structs.replace(entry, file=name)
             caption = render.look.title or render.look.name
             self._tiles.setdefault(render.style.title, []).append(Tile(result.pixels, caption))
@@ -109,7 +110,8 @@ class AvatarFolder:
         self.listing.timings.total_s = total_s
         self._write_listing()
         if self._tiles:
-            self._write("sheet.webp", encode_webp(draw_sheet(photos, list(self._tiles.items()))))
+            sheet = draw_sheet(photos, list(self._tiles.items()))
+            self._write("sheet.webp", self._marker.mark(sheet, source=COMPOSITE_SOURCE_TYPE))  # photos are on it too
 
     def _write_listing(self) -> None:
         self.listing.avatars.sort(key=lambda entry: entry.index)

@@ -39,21 +39,25 @@ FOLDERS: Final[dict[Purpose, str]] = {"photo": "photos", "avatar": "avatars", "g
 
 
 class Place(msgspec.Struct, frozen=True):
-    """Where an object belongs: moved to another subject, index or purpose, it does not open."""
+    """Where an object belongs: moved to another subject, index, purpose or variant (such as `64.webp`), it does not
+    open.
+    """
 
     subject: str
     index: int
     purpose: Purpose
+    variant: str = ""
 
     @property
     def name(self) -> str:
         """The object's name in the store."""
-        return f"{FOLDERS[self.purpose]}/{self.subject}/{self.index}"
+        name = f"{FOLDERS[self.purpose]}/{self.subject}/{self.index}"
+        return f"{name}-{self.variant}" if self.variant else name
 
     @property
     def context(self) -> bytes:
         """What its ciphertext is bound to."""
-        return context(self.subject, self.index, self.purpose)
+        return context(self.subject, self.index, f"{self.purpose} {self.variant}".rstrip())
 
 
 class Safe:

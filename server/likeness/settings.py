@@ -80,7 +80,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     upload_total_s: Annotated[float, Meta(ge=0, description="An upload that takes longer gets 408.")] = 180
 
     pack: Annotated[str, Meta(description="Folder of the model pack; empty means the bundled miniature.")] = ""
-    backend: Annotated[str, Meta(description="What runs the networks: onnxruntime or openvino.")] = "onnxruntime"
+    backend: Annotated[str, Meta(description="What runs the networks: onnxruntime, openvino, tensorrt or torch.")] = (
+        "onnxruntime"
+    )
+    engine_cache: Annotated[
+        str, Meta(description="Folder of built engines; empty means ~/.cache/likeness/engines.")
+    ] = ""
     threads: Annotated[int, Meta(ge=0, description="Threads of the networks; 0 means one for every core.")] = 0
     avatars: Annotated[int, Meta(ge=1, le=300, description="Avatars of one generation.")] = 30
     steps: Annotated[int, Meta(ge=0, le=50, description="Denoising steps; 0 means the pack's own.")] = 0
@@ -88,6 +93,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     decoders: Annotated[int, Meta(ge=1, le=64, description="Uploads whose photos are decoded at the same time.")] = 2
     attempts: Annotated[int, Meta(ge=1, le=10, description="Times a generation is begun before it is given up.")] = 3
     lease_s: Annotated[float, Meta(ge=2, description="A worker that gives no sign for so long is declared dead.")] = 30
+    c2pa_certificate: Annotated[
+        str, Meta(description="PEM file of the certificates that avatars are signed with; empty: a self-made one.")
+    ] = ""
+    c2pa_key: Annotated[str, Meta(description="PEM file of the first certificate's private key.")] = ""
     log_level: Annotated[Literal["debug", "info", "warning", "error"], Meta(description="Least level to log.")] = "info"
 
     @property

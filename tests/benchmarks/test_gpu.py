@@ -25,8 +25,12 @@ with warnings.catch_warnings():
     from benchmarks import gpu, gpu_arrivals
     from benchmarks.gpu_arrivals import Generation, serve
     from benchmarks.gpu_card import NO_GPU
+    from benchmarks.gpu_models import Case, Model
     from benchmarks.gpu_modules import flops
-    from benchmarks.gpu_shapes import SD15, SDXL, Shape
+    from benchmarks.gpu_shapes import SD15, SDXL, TINY_SD15, TINY_SDXL, Shape
+    from benchmarks.gpu_thirty import Sources, draw, render
+    from likeness_engines.backends.base import Precision
+    from likeness_engines.backends.torch_plan import Plan
 
 PACK = bundled_pack()
 
@@ -68,6 +72,23 @@ def test_no_part_is_begun_past_the_limit(
 @pytest.mark.parametrize(("shape", "row", "picture"), [(SD15, 0.803, 2.515), (SDXL, 6.761, 10.47)])
 def test_full_shapes_cost_what_is_published(shape: Shape, row: float, picture: float) -> None:
     assert np.array(flops(shape)) / 1e12 == pytest.approx([row, picture], rel=1e-3)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("shape", [TINY_SD15, TINY_SDXL])
+@pytest.mark.parametrize("precision", ["fp32", "fp8"])
+def test_what_is_compiled_is_one_graph(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, shape: Shape, precision: Precision
+) -> None:
+    """With the identity adapter and the bank. It is traced only: building it would take minutes."""
+    compile_ = torch.compile
+    monkeypatch.setattr(torch, "compile", lambda module, **how: compile_(module, backend="aot_eager", **how))
+    torch.compiler.reset()
+    plan = Plan(torch.device("cpu"), precision, 2, buckets=True, compiled=True)
+    case = Case(2, 7.5, "DDIMScheduler")
+    engines = Model(shape, plan, tmp_path, identity=True).engines(case)
+    sources = Sources(engines)
+    draw(engines, [render(case, sources, [None] * 5, number) for number in range(2)])
 
 
 class Clock:

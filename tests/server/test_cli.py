@@ -16,8 +16,9 @@ from PIL import Image
 
 import likeness.cli.render as render_module
 from likeness.cli import main
-from likeness.provenance import DIGITAL_SOURCE_TYPE
+from likeness.provenance import COMPOSITE_SOURCE_TYPE, DIGITAL_SOURCE_TYPE, read_provenance
 from likeness_engines import bundled_pack
+from tests.certificates import Authority
 
 QUICK = ("--count", "3", "--steps", "1", "--seed", "5")
 
@@ -57,11 +58,34 @@ def test_avatars_a_sheet_and_a_list(photos: list[Path], out: Path, capsys: pytes
     assert "3 of 3 avatars" in capsys.readouterr().out
 
 
-def test_the_same_seed_gives_the_same_files(photos: list[Path], tmp_path: Path) -> None:
+def test_the_same_seed_gives_the_same_pictures(photos: list[Path], tmp_path: Path) -> None:
     for name in ("a", "b"):
         assert run(photos, "--out", str(tmp_path / name)) == 0
     for path in sorted((tmp_path / "a").glob("0*.webp")):
-        assert path.read_bytes() == (tmp_path / "b" / path.name).read_bytes()
+        with Image.open(path) as first, Image.open(tmp_path / "b" / path.name) as second:
+            assert first.tobytes() == second.tobytes()  # the files differ in their signatures
+
+
+def test_every_file_is_signed_as_made_by_a_model(photos: list[Path], out: Path, tmp_path: Path) -> None:
+    certificate, key = Authority().issue(tmp_path)
+    assert run(photos, "--out", str(out), "--certificate", str(certificate), "--key", str(key)) == 0
+    for path in out.glob("*.webp"):
+        found = read_provenance(path.read_bytes())
+        assert (found.by_model, found.signature) == (True, "untrusted")
+        assert found.origin is not None
+        assert found.origin.signed_by == "Social Network Ltd, Avatars"
+        is_sheet = path.name == "sheet.webp"  # with the photos on it
+        assert found.xmp == (COMPOSITE_SOURCE_TYPE if is_sheet else DIGITAL_SOURCE_TYPE)
+
+
+def test_a_wrong_key_is_said_before_anything_is_drawn(
+    photos: list[Path], out: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    certificate, key = Authority().issue(tmp_path)
+    key.unlink()
+    assert run(photos, "--out", str(out), "--certificate", str(certificate), "--key", str(key)) == 2
+    assert "c2pa_key" in refusal(capsys)
+    assert not out.exists()
 
 
 def test_without_out_a_new_folder_each_time(

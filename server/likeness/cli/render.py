@@ -11,13 +11,15 @@ import msgspec
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from likeness.cli.engines import default_cache
 from likeness.errors import PhotoFileError
 from likeness.folder import AvatarFolder, Listing, Timings, free_name
 from likeness.generation import Avatar, Lost, draw
-from likeness.packs import DEFAULT_STYLES, choose_styles, load_catalogue, open_model_pack
+from likeness.packs import DEFAULT_STYLES, choose_styles, crop_side, load_catalogue, open_model_pack
 from likeness.photos import MOST_BYTES, Crop, read_photos
 from likeness.plan import plan_renders
-from likeness_engines import load_engines
+from likeness.provenance import Marker, open_marker
+from likeness_engines import BackendOptions, load_engines
 from likeness_plugins import Catalogue
 
 LOCAL_USER = "local"
@@ -35,6 +37,8 @@ class RenderCommand(msgspec.Struct, frozen=True):
     pack: Path | None
     backend: str
     out: Path | None
+    certificate: str = ""
+    key: str = ""
 
 
 def render(command: RenderCommand) -> int:
@@ -43,18 +47,20 @@ def render(command: RenderCommand) -> int:
     catalogue = load_catalogue()
     styles = choose_styles(catalogue, command.styles or DEFAULT_STYLES)
     pack = open_model_pack(command.pack)
-    crops = _read(command.photos, catalogue)
+    crops = _read(command.photos, catalogue, crop_side(pack.about))
     seed = secrets.randbits(32) if command.seed is None else command.seed
     plan = plan_renders(styles, [crop.quality for crop in crops], command.count, seed)
     listing = Listing(f"{pack.name} {pack.version}", seed, command.count, Timings(), [])
-    folder = AvatarFolder(command.out or free_name(Path.cwd()), listing, [str(path) for path in command.photos])
+    marker = open_marker(command.certificate, command.key, None)
+    out = command.out or free_name(Path.cwd())
+    folder = AvatarFolder(out, listing, [str(path) for path in command.photos], marker)
     folder.open()
-    engines = load_engines(pack, command.backend)
+    engines = load_engines(pack, command.backend, BackendOptions(cache=default_cache(None)))
     listing.timings.start_up_s = clock.seconds()
     console = Console(highlight=False)
     interrupted = _draw(draw(engines, catalogue, crops, plan, command.steps), folder, clock, console)
     folder.close([crop.pixels for crop in crops], clock.seconds())
-    _report(console, folder)
+    _report(console, folder, marker)
     return INTERRUPTED if interrupted else _exit_code(listing)
 
 
@@ -79,7 +85,7 @@ def _draw(drawing: Iterator[Avatar | Lost], folder: AvatarFolder, clock: _Clock,
     return False
 
 
-def _read(paths: list[Path], catalogue: Catalogue) -> list[Crop]:
+def _read(paths: list[Path], catalogue: Catalogue, side: int) -> list[Crop]:
     sources, failures = [], []
     for path in paths:
         try:
@@ -94,6 +100,7 @@ def _read(paths: list[Path], catalogue: Catalogue) -> list[Crop]:
         sources,
         review_photo=catalogue.review_photo,
         review_photos=lambda crops: catalogue.review_photos(crops, LOCAL_USER),
+        side=side,
     )
 
 
@@ -109,13 +116,15 @@ def _progress(console: Console) -> Progress:
     )
 
 
-def _report(console: Console, folder: AvatarFolder) -> None:
+def _report(console: Console, folder: AvatarFolder, marker: Marker) -> None:
     listing = folder.listing
     ready = [entry for entry in listing.avatars if entry.state == "ready"]
     console.print(f"{len(ready)} of {listing.asked} avatars in {listing.timings.total_s:.1f} s, seed {listing.seed}")
     console.print(f"  {folder.path.resolve()}", soft_wrap=True)
     if ready:
         console.print(f"  {(folder.path / 'sheet.webp').resolve()}", soft_wrap=True)
+        by = "a self-made certificate, for development" if marker.is_development else "your certificate"
+        console.print(f"Each says that a model made it, signed with {by}: likeness provenance FILE", soft_wrap=True)
     for entry in listing.avatars:
         if entry.state != "ready":
             console.print(f"Avatar {entry.index + 1} ({entry.style}, {entry.look}) {entry.state}: {entry.reason}")

@@ -112,6 +112,17 @@ gallery = Table(
     Index("gallery_of_owner", "owner", "saved_at"),
 )
 
+variants = Table(
+    "variants",
+    metadata,
+    Column("purpose", String(16), primary_key=True),  # avatar gallery
+    Column("subject", String(64), primary_key=True),  # a generation, or a saved avatar
+    Column("index", Integer, primary_key=True),
+    Column("kind", String(16), primary_key=True),  # such as 64.webp
+    _text("object", 200),
+    _text("digest"),  # sha256 of the ciphertext
+)
+
 pictures = Table("pictures", metadata, _id("owner"), _text("avatar"), _text("token"), _time("set_at"))
 
 Index("pictures_by_token", pictures.c.token, unique=True)

@@ -1,26 +1,21 @@
-"""Avatars as responses: in the size and format that the client wants, each variant marked as AI-made."""
+"""Avatars as responses: the size and format that the client wants, and the ETag of what it gets."""
 
 from __future__ import annotations
 
 import hashlib
-import io
-from typing import Annotated, Final, Literal
+from typing import Annotated
 
 import msgspec
-import numpy as np
 from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import QueryParameter
-from PIL import Image
 
-from likeness.provenance import encode_png, encode_webp
+from likeness.provenance import PNG, WEBP
 from likeness.refusals import NotAcceptableError
+from likeness.variants import Size
 
-Size = Literal["64", "128", "256", "full"]
 SizeQuery = Annotated[
     Size, QueryParameter(name="size", description="Side in pixels; `full` is as drawn.", required=False)
 ]
-WEBP: Final = "image/webp"
-PNG: Final = "image/png"
 
 
 class Picture(msgspec.Struct, frozen=True):
@@ -57,19 +52,6 @@ def _preference(media_type: str, ranges: list[tuple[str, float]]) -> tuple[float
             if name == wanted:
                 return quality, -place
     return 0.0, 0
-
-
-def make_variant(webp: bytes, size: Size, media_type: str) -> Picture:
-    """Resize and encode a stored avatar; the full WebP is the stored one, byte for byte."""
-    if size == "full" and media_type == WEBP:
-        return Picture(webp, WEBP)
-    with Image.open(io.BytesIO(webp), formats=["WEBP"]) as picture:
-        rgb = picture.convert("RGB")
-    if size != "full":
-        side = int(size)
-        rgb = rgb.resize((side, side), Image.Resampling.LANCZOS)
-    pixels = np.asarray(rgb)
-    return Picture(encode_png(pixels), PNG) if media_type == PNG else Picture(encode_webp(pixels), WEBP)
 
 
 def _ranges(accept: str) -> list[tuple[str, float]]:

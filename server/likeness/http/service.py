@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Concatenate, Final, ParamSpec, TypeVar
 
 import sqlalchemy as sa
 
+from likeness.http.announcer import Announcer
 from likeness.http.hub import Hub
-from likeness.intake import Decoders
-from likeness.packs import load_catalogue
+from likeness.intake import DecoderLimits, Decoders
+from likeness.packs import crop_side, describe_model_pack, load_catalogue
+from likeness.provenance import open_marker
 from likeness.records import deadlines, idempotency, quota
 from likeness.retention import Sweeper, sweep
 from likeness.safe import Safe
@@ -23,6 +27,7 @@ P = ParamSpec("P")
 T = TypeVar("T")
 # As many as the database has connections: more would only wait for one.
 THREADS: Final = 8
+logger = logging.getLogger(__name__)
 
 
 class Service:
@@ -33,14 +38,19 @@ class Service:
         self.safe = safe
         self.catalogue: Catalogue = load_catalogue()
         self.secret = safe.keyring.secret("server")
+        self.marker = open_marker(settings.c2pa_certificate, settings.c2pa_key, settings.keys_folder)
         self.jobs = JobClient(settings)
-        self.decoders = Decoders(settings.decoders)
+        side = crop_side(describe_model_pack(Path(settings.pack) if settings.pack else None))
+        self.decoders = Decoders(settings.decoders, DecoderLimits(side=side))
         self.hub = Hub(self.read)
+        self.announcer = Announcer(self.catalogue)
         self.sweeper = Sweeper(safe, settings)
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="service")
 
     async def start(self) -> None:
         """Sweep first, then let users in."""
+        for notice in self.marker.notices():
+            logger.warning(notice)
         if self.safe.database.is_sqlite:
             # One server a data folder, and it has just started: what was under way in the one before is not any more.
             for forget in (quota.release_all, idempotency.release_all):
@@ -48,6 +58,7 @@ class Service:
             await self.write(deadlines.hasten, "upload")
         await self.run(sweep, self.safe, self.settings)
         self.sweeper.start()
+        self.announcer.start()
         await self.decoders.start()
         await self.hub.start()
 

@@ -46,7 +46,7 @@ class Tokens:
     @property
     def local_user(self) -> User:
         """Everybody, when no tokens are configured."""
-        return User(owner_of(self._secret, LOCAL, LOCAL), self._settings.local_tier, local=True)
+        return User(owner_of(self._secret, LOCAL, LOCAL), self._settings.local_tier, local=True, subject=LOCAL)
 
     async def user(self, token: str) -> User:
         """The user of a platform's token; raises UnauthorizedError, which says nothing of the token itself."""
@@ -60,12 +60,19 @@ class Tokens:
             owner = owner_of(self._secret, self._settings.jwt_issuer, subject)
         except UnicodeEncodeError as error:
             raise UnauthorizedError("The token's `sub` is not Unicode text. Let it name the user.") from error
-        return User(owner, tier, str(claims.get("region", "")))
+        return User(owner, tier, str(claims.get("region", "")), subject=subject)
 
     def session(self, user: User) -> Session:
         """A cookie's value for a user who came with a token."""
         until = time.time() + SESSION_S
-        claims = {"sub": user.owner, "tier": user.tier, "region": user.region, "exp": int(until), "aud": SESSION_COOKIE}
+        claims = {
+            "sub": user.owner,
+            "name": user.subject,
+            "tier": user.tier,
+            "region": user.region,
+            "exp": int(until),
+            "aud": SESSION_COOKIE,
+        }
         return Session(jwt.encode(claims, self._secret, algorithm="HS256"), until)
 
     def session_user(self, value: str) -> User:
@@ -74,7 +81,7 @@ class Tokens:
             claims = jwt.decode(value, self._secret, algorithms=["HS256"], audience=SESSION_COOKIE)
         except jwt.InvalidTokenError as error:
             raise UnauthorizedError("The session has ended. Start one with POST /v1/session.") from error
-        return User(claims["sub"], claims["tier"], claims["region"])
+        return User(claims["sub"], claims["tier"], claims["region"], subject=claims["name"])
 
     async def _claims(self, token: str) -> dict[str, Any]:
         settings = self._settings

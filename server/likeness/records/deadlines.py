@@ -30,6 +30,11 @@ def set_deadline(connection: sa.Connection, kind: Kind, subject: str, due_at: fl
     connection.execute(sa.update(_table).where(*later).values(due_at=due_at))
 
 
+def expect(connection: sa.Connection, name: str, within_s: float) -> None:
+    """Make an object due that is about to be stored, until a row names it: its writer may die in between."""
+    set_deadline(connection, "object", name, clock(connection) + within_s)
+
+
 def due(connection: sa.Connection, limit: int = 100) -> list[Due]:
     """What is due by the database's clock, or within moments, the longest overdue first."""
     chosen = sa.select(_table.c.kind, _table.c.subject, _table.c.due_at).where(

@@ -8,7 +8,7 @@ import msgspec
 import sqlalchemy as sa
 
 from likeness.database import clock, tables
-from likeness.records import deadlines, trends
+from likeness.records import deadlines, trends, variants
 from likeness.records.pages import fetch_page
 from likeness.refusals import NotFoundError
 
@@ -89,13 +89,17 @@ def everything(connection: sa.Connection, owner: str) -> list[Saved]:
     return [Saved(**row._mapping) for row in connection.execute(chosen)]
 
 
-def delete(connection: sa.Connection, saved: Saved) -> None:
-    """Remove a saved avatar and everything that shows it; its object is due now."""
-    deadlines.set_deadline(connection, "object", saved.object, clock(connection))
+def delete(connection: sa.Connection, saved: Saved) -> list[str]:
+    """Remove a saved avatar and everything that shows it; answers its objects, variants' too, which are due now."""
+    # The row first: from then on no variant is entered.
     connection.execute(sa.delete(_saved).where(_saved.c.id == saved.id))
+    objects = [saved.object, *(each.object for each in variants.take(connection, "gallery", saved.id))]
+    for name in objects:
+        deadlines.set_deadline(connection, "object", name, clock(connection))
     connection.execute(sa.delete(_pictures).where(_pictures.c.avatar == saved.id))
     for story in connection.execute(sa.select(_stories.c.id).where(_stories.c.avatar == saved.id)).scalars().all():
         delete_story(connection, story)
+    return objects
 
 
 def set_picture(connection: sa.Connection, avatar: str, owner: str, *, token: str) -> Picture:

@@ -14,7 +14,7 @@ import sqlalchemy as sa
 
 from likeness.database import clock, tables
 from likeness.errors import LikenessError
-from likeness.records import deadlines, gallery, generations, keys, receipts
+from likeness.records import deadlines, gallery, generations, keys, receipts, variants
 from likeness.records.events import add_event
 from likeness.safe import Purpose, Safe
 from likeness.settings import Settings
@@ -56,10 +56,11 @@ def erase_avatars(safe: Safe, generation: str) -> None:
 
 def erase_discarded(safe: Safe, generation: str, owner: str, rows: Sequence[generations.AvatarRow]) -> None:
     """Delete discarded avatars' objects; their key goes with the other avatars' of the generation."""
-    for row in rows:
-        if row.object:
-            safe.objects.delete(row.object)
-    digests = [row.digest for row in rows if row.digest]
+    made = safe.database.write(variants.take, "avatar", generation, [row.index for row in rows])
+    gone = [(row.object, row.digest) for row in rows if row.object] + [(each.object, each.digest) for each in made]
+    for name, _ in gone:
+        safe.objects.delete(name)
+    digests = [digest for _, digest in gone if digest]
     if digests:
         safe.database.write(sign_deletion, safe, generation, owner, what="discarded avatars", digests=digests, key="")
 
@@ -80,12 +81,13 @@ def erase_account(safe: Safe, owner: str, settings: Settings) -> str:
         deletions += safe.database.write(_forget_all, found)
     safe.database.write(_take_key, owner, "gallery", "account")
     _forget(safe)
-    saved = safe.database.read(gallery.everything, owner)
-    for each in saved:
-        safe.objects.delete(each.object)
+    saved = [(each.object, each.digest) for each in safe.database.read(gallery.everything, owner)]
+    saved += [(each.object, each.digest) for each in safe.database.read(variants.of_owner, owner)]
+    for name, _ in saved:
+        safe.objects.delete(name)
     key = safe.database.write(_account_gone, owner)
     if saved:
-        deletions.append(Deletion("gallery", _moment(safe.now()), [each.digest for each in saved], key))
+        deletions.append(Deletion("gallery", _moment(safe.now()), [digest for _, digest in saved], key))
     return safe.signer.sign(Receipt("account", deletions=deletions))
 
 
@@ -134,7 +136,8 @@ def _photo_digests(connection: sa.Connection, generation: str) -> list[str]:
 def _avatar_digests(connection: sa.Connection, generation: str) -> list[str]:
     of_it = tables.avatars.c.generation == generation, tables.avatars.c.object.is_not(None)
     chosen = sa.select(tables.avatars.c.digest).where(*of_it).order_by(tables.avatars.c.index)
-    return [str(digest) for digest in connection.execute(chosen).scalars()]
+    made = [each.digest for each in variants.of_generation(connection, generation)]
+    return [str(digest) for digest in connection.execute(chosen).scalars()] + made
 
 
 def _photos_gone(connection: sa.Connection, safe: Safe, generation: str, digests: list[str]) -> None:
@@ -156,6 +159,7 @@ def _avatars_gone(connection: sa.Connection, safe: Safe, generation: str, digest
     unsaved = sa.update(tables.avatars).where(rows, tables.avatars.c.state.in_(("ready", "pending")))
     connection.execute(unsaved.values(state="expired"))
     connection.execute(sa.update(tables.avatars).where(rows).values(object=None))
+    variants.take(connection, "avatar", generation)
     _mark(connection, generation, {"avatars_deleted_at": clock(connection)})
     if digests:
         key = deadlines.noted_key(connection, "avatars", generation)
@@ -194,6 +198,8 @@ def _account_gone(connection: sa.Connection, owner: str) -> str:
     mine = sa.select(tables.stories.c.id).where(tables.stories.c.owner == owner)
     for story in list(connection.execute(mine).scalars()):
         gallery.delete_story(connection, story)
+    for each in variants.of_owner(connection, owner):
+        variants.take(connection, "gallery", each.subject)
     for table in (tables.gallery, tables.pictures, tables.idempotency):
         connection.execute(sa.delete(table).where(table.c.owner == owner))
     connection.execute(sa.delete(tables.keys).where(tables.keys.c.subject == owner))
@@ -205,6 +211,7 @@ def forget_generation(connection: sa.Connection, generation: str) -> None:
     """Delete the last trace of a generation, its tombstone."""
     for table in (tables.avatars, tables.photos, tables.events, tables.receipts):
         connection.execute(sa.delete(table).where(table.c.generation == generation))
+    variants.take(connection, "avatar", generation)
     connection.execute(sa.delete(tables.keys).where(tables.keys.c.subject == generation))
     connection.execute(sa.delete(tables.deadlines).where(tables.deadlines.c.subject == generation))
     connection.execute(sa.delete(tables.generations).where(tables.generations.c.id == generation))

@@ -6,11 +6,9 @@ import secrets
 from collections.abc import Sequence
 from typing import Any, Final
 
-import sqlalchemy as sa
 from litestar import Request, Response, get, post
 
-from likeness.database import clock
-from likeness.http.images import SizeQuery, choose_format, image_responses, make_variant
+from likeness.http.images import SizeQuery, choose_format, image_responses
 from likeness.http.openapi import ImageOperation
 from likeness.http.problems import refusals
 from likeness.http.service import Service
@@ -22,6 +20,7 @@ from likeness.refusals import ConflictError, GoneError, NotFoundError
 from likeness.retention import erase_discarded, erase_object
 from likeness.safe import Place
 from likeness.users import User
+from likeness.variants import of_generation, open_original, open_variant
 
 # What saving all avatars may take.
 SAVING_S: Final = 600.0
@@ -42,9 +41,9 @@ async def get_avatar(
     media_type = choose_format(request.headers.get("accept"))
     found: Generation = request.scope["state"]["generation"]
     row = await service.read(generations.avatar_of, found, index)
-    stored = await service.run(_open, service, found.id, row)
-    picture = await service.run(make_variant, stored, size, media_type)
-    return Response(picture.data, media_type=picture.media_type)
+    original = of_generation(found.id, row.index, row.object or "")
+    picture = await service.run(open_variant, service.safe, service.marker, original, size, media_type)
+    return Response(picture, media_type=media_type)
 
 
 @post(
@@ -102,14 +101,6 @@ async def _chosen(service: Service, found: Generation, choice: Choice, discardin
     return chosen
 
 
-def _open(service: Service, generation: str, row: AvatarRow) -> bytes:
-    key = service.safe.key(generation, "avatar")
-    try:
-        return service.safe.get(Place(generation, row.index, "avatar"), key, row.object)
-    except FileNotFoundError as error:
-        raise GoneError("avatar") from error
-
-
 def _copy(service: Service, found: Generation, rows: Sequence[AvatarRow]) -> list[Saved]:
     """Encrypt anew under the owner's key, in objects of the gallery; not in the database yet."""
     key = service.safe.gallery_key(found.owner) if rows else b""
@@ -118,8 +109,9 @@ def _copy(service: Service, found: Generation, rows: Sequence[AvatarRow]) -> lis
         avatar = secrets.token_hex(12)
         place = Place(avatar, 0, "gallery")
         # Until the row is there, the object is due: a process that dies in between leaves it to the sweeper.
-        service.safe.database.write(_expect, place.name)
-        name, digest = service.safe.put(place, key, _open(service, found.id, row))
+        service.safe.database.write(deadlines.expect, place.name, SAVING_S)
+        stored = open_original(service.safe, of_generation(found.id, row.index, row.object or ""))
+        name, digest = service.safe.put(place, key, stored)
         entries.append(Saved(avatar, found.owner, found.id, row.index, row.style, row.look, name, digest, 0.0))
     return entries
 
@@ -129,10 +121,6 @@ def _delete_unused(service: Service, entries: Sequence[Saved], saved: dict[int, 
     for each in entries:
         if saved.get(each.index) != each.id:
             erase_object(service.safe, each.object)
-
-
-def _expect(connection: sa.Connection, name: str) -> None:
-    deadlines.set_deadline(connection, "object", name, clock(connection) + SAVING_S)
 
 
 ROUTES = (get_avatar, save_avatars, discard_avatars)

@@ -10,7 +10,7 @@ from typing import Any
 from litestar import Request, Response, delete, get
 from litestar.openapi.datastructures import ResponseSpec
 
-from likeness.http.images import SizeQuery, choose_format, image_responses, make_variant
+from likeness.http.images import SizeQuery, choose_format, image_responses
 from likeness.http.openapi import ImageOperation
 from likeness.http.problems import refusals
 from likeness.http.routes.common import PAGE, Cursor, Limit
@@ -20,9 +20,8 @@ from likeness.records import gallery
 from likeness.records.gallery import Saved
 from likeness.refusals import GoneError
 from likeness.retention import erase_object
-from likeness.safe import Place
 from likeness.users import User
-from likeness.vault import KeyGoneError
+from likeness.variants import of_gallery, open_original, open_variant
 
 ZIP = "application/zip"
 
@@ -49,17 +48,16 @@ async def get_saved(
     """A saved avatar's image, WebP or PNG by `Accept`."""
     media_type = choose_format(request.headers.get("accept"))
     saved = await service.read(gallery.get, avatar, request.user.owner)
-    stored = await service.run(open_saved, service, saved)
-    picture = await service.run(make_variant, stored, size, media_type)
-    return Response(picture.data, media_type=picture.media_type)
+    picture = await service.run(open_variant, service.safe, service.marker, of_gallery(saved), size, media_type)
+    return Response(picture, media_type=media_type)
 
 
 @delete("/v1/gallery/{avatar:str}", operation_id="deleteSavedAvatar", tags=["gallery"], responses=refusals(404))
 async def delete_saved(request: Request[User, Any, Any], service: Service, avatar: str) -> None:
     """Delete a saved avatar, and with it the profile picture and the stories that show it."""
     saved = await service.read(gallery.get, avatar, request.user.owner)
-    await service.write(gallery.delete, saved)
-    await service.run(erase_object, service.safe, saved.object)
+    for name in await service.write(gallery.delete, saved):
+        await service.run(erase_object, service.safe, name)
 
 
 @get(
@@ -79,20 +77,13 @@ async def export_gallery(request: Request[User, Any, Any], service: Service) -> 
     return Response(archive, media_type=ZIP, headers=headers)
 
 
-def open_saved(service: Service, saved: Saved) -> bytes:
-    """A saved avatar's WebP; raises GoneError when it was deleted a moment ago."""
-    try:
-        return service.safe.get(Place(saved.id, 0, "gallery"), service.safe.key(saved.owner, "gallery"), saved.object)
-    except (FileNotFoundError, KeyGoneError) as error:
-        raise GoneError("avatar") from error
-
-
 def _zip(service: Service, saved: list[Saved]) -> bytes:
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:  # WebP does not get smaller
         for number, each in enumerate(saved, start=1):
             with suppress(GoneError):  # deleted since the list was read
-                archive.writestr(f"{number:03d}-{each.style}-{each.look}.webp", open_saved(service, each))
+                picture = open_original(service.safe, of_gallery(each))
+                archive.writestr(f"{number:03d}-{each.style}-{each.look}.webp", picture)
     return buffer.getvalue()
 
 

@@ -30,7 +30,7 @@ async def is_live() -> dict[str, bool]:
     responses={503: ResponseSpec(data_container=Health, generate_examples=False, description="Not ready.")},
 )
 async def is_ready(service: Service) -> Response[Health]:
-    """Whether an upload would be accepted and drawn: the database and the store answer, and a worker is alive."""
+    """Whether an upload would be accepted and drawn: database and store answer, a worker lives, avatars are signed."""
     problems = await service.run(_problems, service)
     style_problems = [f"{each.pack}: {each.sentence}" for each in service.catalogue.problems]
     health = Health(not problems, problems, style_problems)
@@ -61,6 +61,8 @@ def _problems(service: Service) -> list[str]:
         service.safe.objects.check()
     except LikenessError as error:
         found.append(str(error))
+    if problem := service.marker.problem():
+        found.append(problem)
     return found
 
 

@@ -9,11 +9,10 @@ from litestar import Request, Response, delete, get, post, put
 from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import HeaderParameter
 
-from likeness.http.images import SizeQuery, choose_format, image_responses, make_variant
+from likeness.http.images import Picture, SizeQuery, choose_format, image_responses
 from likeness.http.openapi import ImageOperation
 from likeness.http.problems import refusals
 from likeness.http.routes.common import PAGE, Cursor, Limit
-from likeness.http.routes.gallery import open_saved
 from likeness.http.service import Service
 from likeness.http.views import (
     AvatarChoice,
@@ -27,6 +26,8 @@ from likeness.http.views import (
 from likeness.records import gallery
 from likeness.refusals import NotFoundError
 from likeness.users import User
+from likeness.variants import of_gallery, open_variant
+from likeness_plugins import Publication
 
 KnownTag = Annotated[
     str | None,
@@ -38,7 +39,9 @@ KnownTag = Annotated[
 async def set_picture(request: Request[User, Any, Any], service: Service, data: AvatarChoice) -> PictureView:
     """Make a saved avatar the profile picture; its public URL stays the same when the picture changes."""
     picture = await service.write(gallery.set_picture, data.avatar, request.user.owner, token=secrets.token_urlsafe(24))
-    return view_picture(picture, public_url(request, service))
+    view = view_picture(picture, public_url(request, service))
+    service.announcer.announce(Publication("picture", request.user.subject, view.url))
+    return view
 
 
 @get("/v1/profile/picture", operation_id="getPicture", tags=["published"], responses=refusals(404))
@@ -69,7 +72,9 @@ async def post_story(request: Request[User, Any, Any], service: Service, data: N
         caption=data.caption,
         lives_s=service.settings.story_s,
     )
-    return view_story(posted, public_url(request, service))
+    view = view_story(posted, public_url(request, service))
+    service.announcer.announce(Publication("story", request.user.subject, view.url, view.caption, view.until))
+    return view
 
 
 @get("/v1/stories", operation_id="listStories", tags=["published"], responses=refusals())
@@ -111,8 +116,8 @@ async def get_published(
     """The published image, for everybody; 304 by `If-None-Match`. Revoked with the avatar."""
     media_type = choose_format(request.headers.get("accept"))
     saved = await service.read(gallery.published, token)
-    stored = await service.run(open_saved, service, saved)
-    picture = await service.run(make_variant, stored, size, media_type)
+    data = await service.run(open_variant, service.safe, service.marker, of_gallery(saved), size, media_type)
+    picture = Picture(data, media_type)
     # Caches must ask every time: a revoked link has to end at once.
     headers = {"ETag": picture.tag, "Cache-Control": "public, no-cache", "Vary": "Accept"}
     if if_none_match and (picture.tag in if_none_match or if_none_match.strip() == "*"):

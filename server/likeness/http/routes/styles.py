@@ -5,10 +5,11 @@ from __future__ import annotations
 import sqlalchemy as sa
 from litestar import Response, get
 
-from likeness.http.images import WEBP, image_responses
+from likeness.http.images import image_responses
 from likeness.http.problems import refusals
 from likeness.http.service import Service
 from likeness.http.views import Items, StyleView, Trend, Trends
+from likeness.provenance import WEBP
 from likeness.records import trends
 from likeness.refusals import NotFoundError
 from likeness_plugins import Style
