@@ -103,9 +103,13 @@ def test_a_finish_that_fails_or_changes_the_shape_is_named(catalogue: Any, hook:
 
 def test_a_publication_reaches_every_pack_even_past_one_that_fails(catalogue: Any) -> None:
     seen: list[Publication] = []
+
+    def note(publication: Publication) -> None:
+        seen.append(publication)
+
     packs = catalogue(
         broken={"likeness_avatar_published": lambda publication: boom()},
-        platform={"likeness_avatar_published": lambda publication: seen.append(publication)},
+        platform={"likeness_avatar_published": note},
     )
     story = Publication("story", "ann", "https://avatars.example/p/1", "Hello")
     packs.avatar_published(story)

@@ -30,13 +30,13 @@ class BankedLinear(torch.nn.Linear):
         self.weight, self.bias = linear.weight, linear.bias
         self.place, self.conditions = place, conditions
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """x [B, T, inputs] -> [B, T, outputs]."""
+    def forward(self, input: torch.Tensor) -> torch.Tensor:  # noqa: A002 - as nn.Linear names it
+        """[B, T, inputs] -> [B, T, outputs]."""
         place, slot, bank = self.place, self.conditions.lora_slot, self.conditions.bank
         # The layer's own matrices first: a view, so that only this layer's are gathered.
-        down = bank[place.down][:, place.down_index][slot].to(x.dtype)
-        up = bank[place.up][:, place.up_index][slot].to(x.dtype)
-        return super().forward(x) + (x @ down) @ up
+        down = bank[place.down][:, place.down_index][slot].to(input.dtype)
+        up = bank[place.up][:, place.up_index][slot].to(input.dtype)
+        return super().forward(input) + (input @ down) @ up
 
 
 class IdentityAttention(torch.nn.Module):
@@ -46,6 +46,7 @@ class IdentityAttention(torch.nn.Module):
 
     def __init__(self, attention: Attention, index: int, conditions: Conditions) -> None:
         super().__init__()
+        assert attention.to_k is not None
         inputs, outputs = attention.to_k.in_features, attention.to_k.out_features
         self.to_k_ip, self.to_v_ip = (torch.nn.Linear(inputs, outputs, bias=False, device="meta") for _ in range(2))
         self.index, self.conditions = index, conditions

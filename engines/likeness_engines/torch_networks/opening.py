@@ -49,7 +49,7 @@ def _open_text_encoder(pack: ModelPack, folder: str, kind: type[Any]) -> Network
 
 def _open_vae(pack: ModelPack) -> AutoencoderKL:
     with torch.device("meta"):
-        vae = AutoencoderKL.from_config(AutoencoderKL.load_config(pack.folder / "vae"))
+        vae = AutoencoderKL.from_config(_config(pack, "vae"))
     return _fill(vae, pack, "vae_decoder")
 
 
@@ -63,7 +63,7 @@ def _open_vae_decoder(pack: ModelPack) -> Network:
 
 def _open_unet(pack: ModelPack) -> Network:
     with torch.device("meta"):
-        unet = UNet2DConditionModel.from_config(UNet2DConditionModel.load_config(pack.folder / "unet"))
+        unet = UNet2DConditionModel.from_config(_config(pack, "unet"))
         if pack.about.identity:
             install_identity(unet)
     return UNet(_fill(unet, pack, "unet"), pack.about).eval()
@@ -75,6 +75,10 @@ def _open_face_encoder(pack: ModelPack) -> Network:
     about = msgspec.json.decode((folder / "projection.json").read_bytes(), type=Projection)
     part = FaceEncoder.Part(vision, PROJECTIONS[about.class_name](**about.arguments))
     return FaceEncoder(_fill(part, pack, "face_encoder")).eval()
+
+
+def _config(pack: ModelPack, part: str) -> dict[str, Any]:
+    return dict(msgspec.json.decode((pack.folder / part / "config.json").read_bytes()))
 
 
 def _fill(module: Any, pack: ModelPack, network: str) -> Any:
