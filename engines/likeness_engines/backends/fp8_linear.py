@@ -20,7 +20,7 @@ _MULTIPLE: Final = 16
 
 
 class Fp8Linear(torch.nn.Linear):
-    """x [..., inputs] -> [..., outputs]; `weight` e4m3 [outputs, inputs], to be multiplied by `scales` [1, outputs]."""
+    """[..., inputs] -> [..., outputs]; `weight` e4m3 [outputs, inputs], to be multiplied by `scales` [1, outputs]."""
 
     scales: torch.Tensor
 
@@ -32,13 +32,13 @@ class Fp8Linear(torch.nn.Linear):
         self.register_buffer("scales", scales.t().contiguous())
         self.bias = linear.bias
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
-        """Multiply in 8 bits, add up in 32; answers in the type of x."""
-        rows, scales = to_e4m3(x.flatten(0, -2))
+    def forward(self, input: torch.Tensor) -> torch.Tensor:  # noqa: A002 - as nn.Linear names it
+        """Multiply in 8 bits, add up in 32; answers in the type of the input."""
+        rows, scales = to_e4m3(input.flatten(0, -2))
         product: torch.Tensor = torch._scaled_mm(  # pyright: ignore[reportPrivateImportUsage]
-            rows, self.weight.t(), scale_a=scales, scale_b=self.scales, bias=self.bias, out_dtype=x.dtype
+            rows, self.weight.t(), scale_a=scales, scale_b=self.scales, bias=self.bias, out_dtype=input.dtype
         )
-        return product.reshape(*x.shape[:-1], self.out_features)
+        return product.reshape(*input.shape[:-1], self.out_features)
 
 
 class Fp8BankedLinear(BankedLinear, Fp8Linear):
