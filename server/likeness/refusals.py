@@ -9,8 +9,8 @@ LikenessError
     ├── RegionError          403        ├── UploadRunningError   429
     ├── NotFoundError        404        ├── AttemptsError        429
     ├── NotAcceptableError   406        └── OverloadedError      503
-    └── ConflictError        409
-        └── InProgressError  409
+    └── ConflictError        409        AttemptsError
+        └── InProgressError  409        └── ChecksError      429
 """
 
 from __future__ import annotations
@@ -181,9 +181,18 @@ class AttemptsError(ServiceError):
     code = "too_many_attempts"
     status = 429
 
-    def __init__(self, seconds: float) -> None:
-        super().__init__("Too many uploads were refused in the last hour. Try again later.")
+    def __init__(
+        self, seconds: float, message: str = "Too many uploads were refused in the last hour. Try again later."
+    ) -> None:
+        super().__init__(message)
         self.headers = {"Retry-After": str(math.ceil(seconds))}
+
+
+class ChecksError(AttemptsError):
+    """Too many photos were checked before an upload."""
+
+    def __init__(self, most: int, seconds: float) -> None:
+        super().__init__(seconds, f"{most} photos were checked in the last hour. Upload without, or try again later.")
 
 
 class OverloadedError(ServiceError):

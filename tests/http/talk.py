@@ -124,12 +124,12 @@ class RawUpload:
     """An upload by hand: its head is sent at once, its body as the test says."""
 
     def __init__(self, person: Person, photos: Sequence[bytes], **changes: str) -> None:
-        request = person.client.build_request("POST", "/v1/generations", files=named(photos), data={"consent": "1"})
+        request = self.request(person.client, photos)
         self.body = request.read()
         headers = {**dict(request.headers), "connection": "close", **changes}
         self._socket = socket.create_connection((request.url.host, request.url.port or 80), timeout=PATIENCE_S)
         lines = [f"{name}: {value}" for name, value in headers.items() if value]
-        self._socket.sendall("\r\n".join(["POST /v1/generations HTTP/1.1", *lines, "", ""]).encode())
+        self._socket.sendall("\r\n".join([f"POST {request.url.path} HTTP/1.1", *lines, "", ""]).encode())
         self._sent = 0
 
     def __enter__(self) -> Self:
@@ -137,6 +137,10 @@ class RawUpload:
 
     def __exit__(self, *_: object) -> None:
         self._socket.close()
+
+    def request(self, client: httpx.Client, photos: Sequence[bytes]) -> httpx.Request:
+        """What is sent."""
+        return client.build_request("POST", "/v1/generations", files=named(photos), data={"consent": "1"})
 
     def send(self, until: float = 1.0) -> Self:
         """Send the body up to a share of it, the rest by default."""

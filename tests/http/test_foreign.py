@@ -11,8 +11,8 @@ from tests.http.conftest import Finished, People
 from tests.http.talk import problem
 from tests.serving import Server
 
-# In the path of these stands what is nobody's secret: a public link, a style's name.
-PUBLIC = {"getPublished", "getPreview"}
+# In the path of these stands what is nobody's secret: a public link, a style's name, a file of the studio.
+PUBLIC = {"getPublished", "getPreview", "getStudioFile"}
 NO_IDS = [
     "x",
     "0",
@@ -105,7 +105,7 @@ def raw(finished: Finished, call: Call, path: str) -> httpx.Response:
     return finished.ann.client.send(request)
 
 
-@pytest.mark.parametrize("link", ["x", "", "..", "x" * 5000, "%00", "{known}x", "{swapped}"])
+@pytest.mark.parametrize("link", ["x", "", "..%2f..", "x" * 5000, "%00", "{known}x", "{swapped}"])
 def test_a_public_link_cannot_be_guessed(finished: Finished, server: Server, link: str) -> None:
     known = finished.picture_url.rsplit("/", 1)[1]
     assert len(known) >= 32

@@ -118,6 +118,7 @@ def test_images_and_streams_are_declared_as_such(operations: dict[str, Any]) -> 
 def test_what_needs_no_token_says_so(operations: dict[str, Any], document: dict[str, Any]) -> None:
     public = {name for name, operation in operations.items() if operation.get("security") == [{}]}
     expected = {"getReceiptKeys", "getPublished", "listStyles", "getPreview", "isLive", "isReady", "getMetrics"}
+    expected |= {"getStudio", "getStudioFile"}
     assert public == expected
     assert {"bearer", "session"} <= set(document["components"]["securitySchemes"])
 

@@ -34,7 +34,7 @@ def test_every_code_is_met_somewhere_in_these_tests() -> None:
 
 
 @pytest.mark.parametrize(
-    "path", ["/nothing", "/v1", "/v2/generations", "/v1/generations/a/b/c", "/v1/styles/x", "/p", "//"]
+    "path", ["/nothing", "/v1", "/v2/generations", "/v1/generations/a/b/c", "/v1/styles/x", "/p", "/studio"]
 )
 def test_an_unknown_address(server: Server, finished: Finished, path: str) -> None:
     for client in (server.client, finished.ann.client):

@@ -10,6 +10,7 @@ from litestar import Litestar, Request, Response
 from litestar.di import Provide
 from litestar.types import ASGIApp
 
+from likeness.http.checks import CheckTurns
 from likeness.http.examples import add_examples
 from likeness.http.metrics import Metrics
 from likeness.http.middleware.authentication import Authentication
@@ -40,6 +41,7 @@ class Application:
         self.service = Service(settings, safe)
         self._metrics = Metrics(safe.database, settings.lease_s)
         self._tokens = Tokens(settings, self.service.secret)
+        self._checks = CheckTurns()
         self.litestar = self._litestar(settings)
         self._asgi: ASGIApp = Observe(self.litestar, self._metrics)
 
@@ -69,6 +71,7 @@ class Application:
             ],
             dependencies={
                 "service": Provide(lambda: service, sync_to_thread=False),
+                "checks": Provide(lambda: self._checks, sync_to_thread=False),
                 "tokens": Provide(lambda: self._tokens, sync_to_thread=False),
                 "metrics": Provide(lambda: self._metrics, sync_to_thread=False),
             },

@@ -25,6 +25,7 @@ from likeness.records.events import Kind
 
 # Public, as the errors point there.
 SCHEMA: Final = "^/schema"
+PHOTO_TYPES: Final = ("image/jpeg", "image/png", "image/webp", "image/avif", "application/octet-stream")
 
 
 def openapi_config() -> OpenAPIConfig:
@@ -53,10 +54,19 @@ class UploadOperation(Operation):
             content={
                 "multipart/form-data": OpenAPIMediaType(
                     schema=upload_schema(),
-                    encoding={"photos": Encoding(content_type="image/jpeg, image/png, image/webp, image/avif")},
+                    encoding={"photos": Encoding(content_type=", ".join(PHOTO_TYPES[:-1]))},
                 )
             },
         )
+
+
+@dataclass
+class PhotoOperation(Operation):
+    """`POST /v1/photos/check`: the body is the photo itself, read as a stream."""
+
+    def __post_init__(self) -> None:
+        photo = OpenAPIMediaType(schema=Schema(type=OpenAPIType.STRING, format="binary"))  # type: ignore[arg-type]
+        self.request_body = RequestBody(required=True, content=dict.fromkeys(PHOTO_TYPES, photo))
 
 
 @dataclass
@@ -78,6 +88,17 @@ class ImageOperation(Operation):
         if answer is not None and answer.content:
             [image] = answer.content.values()
             answer.content = {"image/webp": image, "image/png": image}
+
+
+@dataclass
+class StudioOperation(Operation):
+    """The studio's page and files, which are no JSON."""
+
+    def __post_init__(self) -> None:
+        answer: Any = (self.responses or {}).get("200")
+        if answer is not None:
+            text = OpenAPIMediaType(schema=Schema(type=OpenAPIType.STRING))
+            answer.content = dict.fromkeys(("text/html", "text/css", "text/javascript", "image/svg+xml"), text)
 
 
 def event_schema() -> Schema:

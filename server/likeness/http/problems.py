@@ -12,7 +12,7 @@ from litestar.exceptions import HTTPException, InternalServerException
 from litestar.openapi.datastructures import ResponseSpec
 from msgspec import Meta
 
-from likeness.errors import BadPhoto, LikenessError, PhotosRefusedError
+from likeness.errors import BadPhoto, LikenessError, PhotoError, PhotosRefusedError
 from likeness.logs import request_id
 from likeness.refusals import ServiceError
 
@@ -70,6 +70,8 @@ def problem_of(error: Exception) -> tuple[Problem, dict[str, str]]:
     extra: dict[str, Any] = {}
     if isinstance(error, PhotosRefusedError):
         extra = {"photos": list(error.photos)}
+    if isinstance(error, PhotoError):
+        extra = {"photos": [BadPhoto(0, "photo 1", error.reason, str(error))]}
     if isinstance(error, ServiceError):
         headers, extra = error.headers, error.extra
     if isinstance(error, LikenessError) and error.status != 500:

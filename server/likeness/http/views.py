@@ -199,6 +199,13 @@ class QuotaView(msgspec.Struct, frozen=True):
     resets_at: Time
 
 
+class PhotoCheck(msgspec.Struct, frozen=True):
+    """A photo that would be accepted; `quality` is 0..1, by its light, sharpness, and the face's size and tilt."""
+
+    accepted: bool
+    quality: Annotated[float, Meta(ge=0, le=1)]
+
+
 class PolicyView(msgspec.Struct, frozen=True):
     """What a user consents to: the version to send as `consent`, the text to show, and the promises in seconds."""
 

@@ -61,7 +61,7 @@ class Decoder:
         return [DecodedPhoto(crop.pixels, crop.quality) for crop in accepted]
 
     async def check(self, chunks: AsyncIterable[bytes]) -> float:
-        """The quality 0..1 of one photo that is looked at before an upload; raises PhotoError, and what `chunks` raises."""
+        """The quality 0..1 of one photo before an upload; raises PhotoError, and whatever `chunks` raises."""
         self._use()
         answer = await self._photo(chunks)
         if isinstance(answer, Refused):
@@ -141,9 +141,7 @@ class Decoders:
 
     @asynccontextmanager
     async def take_to_check(self) -> AsyncIterator[Decoder]:
-        """A decoder for one photo before an upload: of several, the last is left to uploads, and they wait for one check
-        at most.
-        """
+        """A decoder for a photo before an upload; uploads keep the last of several, and wait for one check at most."""
         async with self._checks, self.take() as decoder:
             yield decoder
 

@@ -48,13 +48,18 @@ class Quota(ASGIMiddleware):
 
 def admit(connection: sa.Connection, user: User, settings: Settings) -> Slot:
     """Check plan, region, refused attempts and the queue, then reserve a slot of today."""
+    check_plan(user, settings)
+    quota.check_refusals(connection, user.owner, settings.refusals_per_hour)
+    generations.check_room(connection, settings)
+    return quota.reserve(connection, user.owner, settings.quota(user.tier), settings.upload_most_s)
+
+
+def check_plan(user: User, settings: Settings) -> None:
+    """Raise PaymentError or RegionError where this user's photos are not to be touched at all."""
     if user.tier in settings.paywall_tiers:
         raise PaymentError(user.tier, settings.upgrade_url)
     if settings.regions and user.region not in settings.regions:
         raise RegionError
-    quota.check_refusals(connection, user.owner, settings.refusals_per_hour)
-    generations.check_room(connection, settings)
-    return quota.reserve(connection, user.owner, settings.quota(user.tier), settings.upload_most_s)
 
 
 def refuse(connection: sa.Connection, slot: Slot, owner: str, counted: bool) -> None:
