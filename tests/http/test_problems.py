@@ -15,8 +15,15 @@ from tests.http.talk import problem
 from tests.serving import Server
 
 # What only the command line says, and what is the server's own fault.
-NOT_OVER_HTTP = {"photo_unreadable", "cannot_write", "bad_setting", "bad_receipt", "worker_failed"}
-OUR_FAULT = {"internal_error", "vault_unusable", "tampered", "storage_unavailable", "still_readable"}
+NOT_OVER_HTTP = {"photo_unreadable", "cannot_write", "bad_setting", "bad_receipt", "worker_failed", "bad_trust_file"}
+OUR_FAULT = {
+    "internal_error",
+    "vault_unusable",
+    "tampered",
+    "storage_unavailable",
+    "still_readable",
+    "signing_unavailable",
+}
 ROUTERS_OWN = {"method_not_allowed"}
 
 
