@@ -1,4 +1,7 @@
-"""One Chromium and one server for all of these tests; each test has a browser context and a user of its own."""
+"""A Chromium and a server for each file of tests; each test has a browser context and a user of its own.
+
+Not for all files together: while Playwright is open, its event loop would refuse the asyncio of other tests.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +28,7 @@ AVATARS = 15  # two batches: so there is a middle of the drawing
 Studios = Callable[..., "Studio"]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
     chromium = shutil.which("chromium")
     if chromium is None:
@@ -38,7 +41,7 @@ def browser() -> Iterator[Any]:
         browser.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def server(browser: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """Draws for users with tokens: one generation a day for Lite, as good as any number for Plus."""
     settings = {"jwt_issuer": ISSUER, "jwt_secret": SECRET, "quota_lite": 1, "quota_plus": 100}
@@ -67,7 +70,7 @@ def held(server: Server) -> Callable[[], contextlib.AbstractContextManager[None]
     return hold
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def portraits(astronaut: NDArray[np.uint8], tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     """Three good photos of one person, small: most of a check's time goes into finding the face."""
     folder = tmp_path_factory.mktemp("portraits")
@@ -78,7 +81,7 @@ def portraits(astronaut: NDArray[np.uint8], tmp_path_factory: pytest.TempPathFac
     return paths
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def faceless(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A picture of a slope of grey, with nobody on it."""
     path = tmp_path_factory.mktemp("faceless") / "nobody.jpg"
@@ -108,7 +111,7 @@ class Finished(NamedTuple):
     saved: str
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def finished(server: Server, portraits: list[Path]) -> Iterator[Finished]:
     """For all tests to look at and none to change."""
     ann = Person(server)
