@@ -24,7 +24,8 @@ from likeness_engines.pack import (
     open_pack,
     read_pack,
 )
-from likeness_engines.renderer import Outcome, Render, Renderer
+from likeness_engines.render import Outcome, Render
+from likeness_engines.renderer import Renderer
 from likeness_engines.schedule import Schedule, make_schedule
 
 __all__ = [

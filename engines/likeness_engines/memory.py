@@ -11,14 +11,12 @@ import numpy as np
 
 from likeness_engines.backends.base import Target
 from likeness_engines.backends.onnx_precision import is_exact
+from likeness_engines.backends.turns import most_at_once
 from likeness_engines.errors import BackendError, PackError
 from likeness_engines.pack import ModelPack
 
 Bank = tuple[tuple[str, tuple[int, ...]], ...]
 _BYTES: Final = {"fp32": 4, "fp16": 2, "bf16": 2, "fp8": 2}  # fp8 is for the weights of linear layers alone
-# The GPU backends run other networks than the UNet in turns of at most so many pictures or prompts.
-_TURN: Final = 16
-_TURN_PIXELS: Final = 4 << 20
 
 
 class NetworkMemory(msgspec.Struct, frozen=True):
@@ -111,19 +109,11 @@ def _network(pack: ModelPack, network: str, target: Target) -> NetworkMemory:
     weights = sum(
         int(np.prod(entry.shape)) * (linear if len(entry.shape) == 2 else number) for entry in pack.weight_list(network)
     )
-    batch = _batch(pack, network, target)
+    batch = most_at_once(target.backend, pack, network, target.rows)
     # ONNX Runtime's CPU kernels multiply attention out; on GPUs all backends fuse it.
     bank = tuple(pack.about.lora.shapes().items()) if network == "unet" else ()
     ends, activations, unknown = _walk(pack.graph(network), bank, batch, number, target.backend != "onnxruntime")
     return NetworkMemory(batch, weights, ends, activations, unknown)
-
-
-def _batch(pack: ModelPack, network: str, target: Target) -> int:
-    if network == "unet" or target.backend == "onnxruntime":
-        return target.rows
-    if network.startswith("vae"):
-        return max(1, min(_TURN, _TURN_PIXELS // pack.about.resolution**2))
-    return _TURN
 
 
 @lru_cache(maxsize=64)  # a search for the rows that fit asks for the same encoders again and again

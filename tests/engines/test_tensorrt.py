@@ -38,8 +38,9 @@ pytest.importorskip("onnx", reason="the tensorrt extra is not installed")
 from likeness_engines.backends import fake_tensorrt  # noqa: E402 - needs torch
 from likeness_engines.backends.fake_cuda import FakeDevice  # noqa: E402
 from likeness_engines.backends.fake_tensorrt import building, running  # noqa: E402
-from likeness_engines.backends.tensorrt_build import TensorRtCompiler, most_rows, timing_cache_name  # noqa: E402
+from likeness_engines.backends.tensorrt_build import TensorRtCompiler, timing_cache_name  # noqa: E402
 from likeness_engines.backends.tensorrt_engine import TensorRtBackend  # noqa: E402
+from likeness_engines.backends.turns import most_at_once  # noqa: E402
 
 PACK = bundled_pack()
 RNG = np.random.default_rng(0)
@@ -136,9 +137,9 @@ def test_encoders_and_decoder_take_what_memory_allows() -> None:
     def at(resolution: int) -> ModelPack:
         return msgspec.structs.replace(PACK, about=msgspec.structs.replace(PACK.about, resolution=resolution))
 
-    assert most_rows(at(512), "unet", 60) == 60
-    assert [most_rows(at(side), "vae_decoder", 60) for side in (256, 512, 1024, 4096)] == [16, 8, 2, 1]
-    assert most_rows(at(1024), "text_encoder_2", 60) == 16
+    assert most_at_once("tensorrt", at(512), "unet", 60) == 60
+    assert [most_at_once("tensorrt", at(side), "vae_decoder", 60) for side in (256, 512, 1024, 4096)] == [16, 8, 2, 1]
+    assert most_at_once("tensorrt", at(1024), "text_encoder_2", 60) == 16
 
 
 def test_timings_outlive_a_build_and_those_of_another_driver_are_replaced(tmp_path: Path) -> None:

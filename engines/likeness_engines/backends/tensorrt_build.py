@@ -12,15 +12,12 @@ from likeness_engines.backends.onnx_precision import write_typed_graph
 from likeness_engines.backends.tensorrt_api import Builder, IBuilderConfig, INetworkDefinition, OnnxParser
 from likeness_engines.backends.tensorrt_device import Device
 from likeness_engines.backends.tensorrt_log import Messages, Progress, make_logger, make_monitor
+from likeness_engines.backends.turns import most_at_once
 from likeness_engines.errors import BackendError
 from likeness_engines.pack import ModelPack
 
 # Kernels may use this much besides activations; a convolution gains nothing from more.
 _WORKSPACE_BYTES: Final = 4 << 30
-# Encoders and decoder: two pictures of 1024 x 1024 keep a GPU busy, and more cost gigabytes of activations.
-_PIXELS: Final = 2 << 20
-_PICTURES: Final = 16
-_PROMPTS: Final = 16
 _REMEDY: Final = "Send this message with the pack's name to whoever made the pack, or use the backend torch."
 
 
@@ -58,7 +55,9 @@ class TensorRtCompiler:
         with TemporaryDirectory(dir=folder) as scratch:
             graph = Path(scratch) / f"{network}.onnx"
             write_typed_graph(pack, network, target.precision, graph)
-            plan = self._compile(graph, network, most_rows(pack, network, target.rows), target, folder.parent)
+            plan = self._compile(
+                graph, network, most_at_once(target.backend, pack, network, target.rows), target, folder.parent
+            )
         (folder / f"{network}.plan").write_bytes(plan)
 
     def _compile(self, graph: Path, network: str, rows: int, target: Target, cache: Path) -> memoryview:
@@ -108,16 +107,6 @@ class TensorRtCompiler:
         earlier = path.read_bytes() if path.is_file() else b""
         if not config.set_timing_cache(config.create_timing_cache(earlier), ignore_mismatch=False):
             config.set_timing_cache(config.create_timing_cache(b""), ignore_mismatch=False)
-
-
-def most_rows(pack: ModelPack, network: str, rows: int) -> int:
-    """The largest batch of a network: the UNet's is asked for, the others run larger ones in turns."""
-    if network == "unet":
-        return rows
-    if network.startswith("text_encoder"):
-        return _PROMPTS
-    side = pack.about.identity.side if network == "face_encoder" and pack.about.identity else pack.about.resolution
-    return max(1, min(_PICTURES, _PIXELS // side**2))
 
 
 def timing_cache_name(target: Target) -> str:

@@ -11,6 +11,7 @@ import torch
 
 from likeness_engines.backends.base import BackendOptions, Precision, Target
 from likeness_engines.backends.row_buckets import bucket_sizes
+from likeness_engines.backends.turns import most_at_once
 from likeness_engines.built import Built, find_built
 from likeness_engines.errors import BackendError
 from likeness_engines.pack import ModelPack
@@ -25,9 +26,6 @@ CPU_ROWS: Final = 10  # as ONNX Runtime: small batches show the first avatars so
 GPU_ROWS: Final = 60  # thirty renders with guidance
 # What takes most of the time; compiling the others would delay the first avatar by more than it saves.
 COMPILED: Final = ("unet", "vae_decoder")
-# Autoencoders are at their best with few rows, and their memory grows by a gigabyte a megapixel.
-_AUTOENCODER_PIXELS: Final = 4 << 20
-_ENCODER_ROWS: Final = 12
 
 
 class Plan(msgspec.Struct, frozen=True):
@@ -52,11 +50,7 @@ class Plan(msgspec.Struct, frozen=True):
 
     def sizes(self, pack: ModelPack, network: str) -> tuple[int, ...]:
         """The buckets of a network, ascending."""
-        if network == "unet":
-            return bucket_sizes(self.rows)
-        if network.startswith("vae"):
-            return bucket_sizes(min(16, max(1, _AUTOENCODER_PIXELS // pack.about.resolution**2)))
-        return bucket_sizes(_ENCODER_ROWS)
+        return bucket_sizes(most_at_once("torch", pack, network, self.rows))
 
 
 def best_plan(device: torch.device) -> Plan:

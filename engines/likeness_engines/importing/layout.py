@@ -20,7 +20,7 @@ from likeness_engines.importing.face import Face, describe_projection
 from likeness_engines.importing.family import text_encoders
 from likeness_engines.importing.sealing import seal_pack
 from likeness_engines.lora import LoraBankSize
-from likeness_engines.pack import FORMAT, WEIGHTS, Family, ModelPack, PackFile
+from likeness_engines.pack import FORMAT, WEIGHTS, Family, ModelPack, PackFile, read_pack
 from likeness_engines.torch_networks import FaceEncoder, lora_layers
 
 LARGEST_HALF: Final = 65504
@@ -93,7 +93,7 @@ def write_layout(
         _write_tokenizer(folder / name, parts.tokenizer(name))
     _write_json(folder / "scheduler" / "scheduler_config.json", about.scheduler)
     seal_pack(folder, _describe(parts, about, face, tuple(exact)))
-    return _reopen(folder)
+    return ModelPack(folder, read_pack(folder))
 
 
 def _describe(parts: Parts, about: About, face: Face | None, exact: tuple[str, ...]) -> PackFile:
@@ -193,8 +193,3 @@ def _write_tokenizer(folder: Path, tokenizer: Any) -> None:
 def _write_json(path: Path, value: Any) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(msgspec.json.format(msgspec.json.encode(value), indent=2))
-
-
-def _reopen(folder: Path) -> ModelPack:
-    about = msgspec.toml.decode((folder / "pack.toml").read_bytes(), type=PackFile)
-    return ModelPack(folder, about)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -18,7 +17,7 @@ from likeness_engines.importing.request import ImportRequest, check_request
 from likeness_engines.importing.sealing import seal_pack
 from likeness_engines.importing.weight_files import read_header
 from likeness_engines.importing.work import Work, begin, check_room
-from likeness_engines.pack import Family, ModelPack, PackFile
+from likeness_engines.pack import Family, ModelPack, read_pack
 
 if TYPE_CHECKING:
     from likeness_engines.importing.checkpoint_parts import Checkpoint
@@ -57,14 +56,14 @@ def _import(request: ImportRequest, report: Report) -> ModelPack:
             _lay_out(work, checkpoint, about, face, report)
         elif work.state.errors:
             report(f"Going on after {', '.join(work.state.errors)}, finished by an earlier call")
-        pack = _read(work.pack)
+        pack = ModelPack(work.pack, read_pack(work.pack))
         for network in pack.networks:
             if network not in work.state.errors:
                 work.finish(network, _export(pack, network, report))
         write_errors(pack, [error for errors in work.state.errors.values() for error in errors])
         seal_pack(pack.folder, pack.about)
         work.hand_over()
-    return _read(request.out)
+    return ModelPack(request.out, read_pack(request.out))
 
 
 def _check(checkpoint: Checkpoint, family: Family) -> None:
@@ -136,7 +135,3 @@ def _export(pack: ModelPack, name: str, report: Report) -> list[OutputError]:
     worst = max(errors, key=lambda error: error.share)
     report(f"{name}: at most {worst.max_abs:.1e} off, of {worst.scale:.3g} ({time.monotonic() - started:.1f} s)")
     return errors
-
-
-def _read(folder: Path) -> ModelPack:
-    return ModelPack(folder, msgspec.toml.decode((folder / "pack.toml").read_bytes(), type=PackFile))
