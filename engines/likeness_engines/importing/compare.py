@@ -59,7 +59,10 @@ def read_errors(pack: ModelPack) -> ErrorTable:
 
 def write_errors(pack: ModelPack, outputs: list[OutputError]) -> None:
     """Write the table into the pack, which has to be sealed after that."""
+    import torch  # noqa: PLC0415 - as below
+
     versions = {library: version(library) for library in LIBRARIES}
+    versions["torch"] = str(torch.__version__)  # tells its CPU and CUDA builds apart, which its distribution may not
     table = msgspec.json.encode(ErrorTable(ROWS, BOUND, versions, outputs))
     (pack.folder / FILE).write_bytes(msgspec.json.format(table, indent=1))
 
