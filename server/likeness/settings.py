@@ -6,6 +6,7 @@ Later wins: default, `--config` file (TOML), `LIKENESS_...` variable, command li
 from __future__ import annotations
 
 import os
+import re
 import tomllib
 import typing
 import warnings
@@ -35,6 +36,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     objects: Annotated[str, Meta(description="Folder or s3:// URL of the object store; empty: in the data folder.")] = (
         ""
     )
+    keys: Annotated[
+        str,
+        Meta(
+            description="Where the keys lie: a folder, the URL of a PostgreSQL database of their own, or what a plugin"
+            " serves; empty: in the data folder."
+        ),
+    ] = ""
     public_url: Annotated[str, Meta(description="Where users reach the server, for published links.")] = ""
     allowed_hosts: Annotated[
         tuple[str, ...],
@@ -93,6 +101,16 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     decoders: Annotated[int, Meta(ge=1, le=64, description="Uploads whose photos are decoded at the same time.")] = 2
     attempts: Annotated[int, Meta(ge=1, le=10, description="Times a generation is begun before it is given up.")] = 3
     lease_s: Annotated[float, Meta(ge=2, description="A worker that gives no sign for so long is declared dead.")] = 30
+    step_most_s: Annotated[
+        float, Meta(ge=1, description="A worker whose step takes longer hangs, and ends itself.")
+    ] = 120
+    webhook_url: Annotated[str, Meta(description="Where the platform is told of events; empty: nowhere.")] = ""
+    webhook_secret: Annotated[
+        str, Meta(description="What webhooks are signed with: whsec_ and 24 to 64 bytes in base64.")
+    ] = ""
+    webhook_private: Annotated[bool, Meta(description="Whether webhook_url may be a private or loopback address.")] = (
+        False
+    )
     c2pa_certificate: Annotated[
         str, Meta(description="PEM file of the certificates that avatars are signed with; empty: a self-made one.")
     ] = ""
@@ -101,18 +119,18 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
     @property
     def database_url(self) -> str:
-        """The SQLAlchemy URL in use."""
-        return self.database or f"sqlite:///{self.data.absolute() / 'likeness.db'}"
+        """The SQLAlchemy URL in use; PostgreSQL is spoken to through psycopg."""
+        return _with_driver(self.database) or f"sqlite:///{self.data.absolute() / 'likeness.db'}"
+
+    @property
+    def keys_location(self) -> str:
+        """The folder or URL of the keys in use: never in the database, never in the object store."""
+        return _with_driver(self.keys) or str(self.data.absolute() / "keys")
 
     @property
     def objects_location(self) -> str:
         """The folder or URL of the object store in use."""
         return self.objects or str(self.data.absolute() / "objects")
-
-    @property
-    def keys_folder(self) -> Path:
-        """Where the keys lie: never in the database, never in the object store."""
-        return self.data.absolute() / "keys"
 
     @property
     def local_user_only(self) -> bool:
@@ -126,9 +144,6 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     def photos_after_s(self, tier: Tier) -> float:
         """Seconds from a generation's end to its photos' deadline."""
         return self.photos_after_plus_s if tier == "plus" else self.photos_after_lite_s
-
-
-SECRETS: Final = frozenset({"jwt_secret", "database"})
 
 
 def read_settings(
@@ -147,6 +162,7 @@ def read_settings(
     except msgspec.ValidationError as error:
         raise SettingsError(f"{_readable(str(error))}. See the settings reference in server/README.md.") from error
     _check_access(settings)
+    _check_keys(settings)
     return settings
 
 
@@ -232,6 +248,23 @@ def _check_access(settings: Settings) -> None:
             f"{settings.host} can be reached from other machines, and no tokens are configured. Set jwt_issuer with"
             " jwt_secret or jwt_jwks_url, or listen on 127.0.0.1."
         )
+
+
+def _check_keys(settings: Settings) -> None:
+    """Keys in the database's own log and backups would open what was deleted."""
+    if settings.database_url.startswith("sqlite"):
+        return
+    if not settings.keys:
+        raise SettingsError(
+            "With PostgreSQL, the keys need a place that all machines share. Set keys to the URL of a database on a"
+            " server of its own, or to a shared folder."
+        )
+    if settings.keys_location == settings.database_url:
+        raise SettingsError("keys is the same database as database. Set it to one on a server of its own.")
+
+
+def _with_driver(url: str) -> str:
+    return re.sub(r"^postgres(ql)?://", "postgresql+psycopg://", url)
 
 
 def is_loopback(host: str) -> bool:

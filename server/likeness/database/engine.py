@@ -7,11 +7,16 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Concatenate, Final, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, Concatenate, Final, ParamSpec, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy import event
 from sqlalchemy.dialects import postgresql, sqlite
+
+from likeness.errors import SettingsError
+
+if TYPE_CHECKING:
+    from alembic.config import Config
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -19,6 +24,17 @@ MIGRATIONS: Final = Path(__file__).parent / "migrations"
 # Attempts at emptying SQLite's write-ahead log, while readers still look at older states of it.
 CHECKPOINTS: Final = 100
 POOL: Final = 8
+# How long anyone waits for a connection, a statement or a lock before he is told that the database does not answer.
+PATIENCE_S: Final = 10
+# A process that is stopped amid a transaction, or whose machine vanishes, must not hold its locks for long.
+POSTGRESQL: Final = {
+    "connect_timeout": PATIENCE_S,
+    "keepalives_idle": PATIENCE_S,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "options": f"-c statement_timeout={PATIENCE_S}s -c idle_in_transaction_session_timeout={PATIENCE_S}s",
+}
+MIGRATING: Final = 0x11CE  # an advisory lock of ours
 
 
 class Database:
@@ -28,10 +44,12 @@ class Database:
         self.url = url
         self.is_sqlite = url.startswith("sqlite")
         self._engine = _sqlite_engine(url) if self.is_sqlite else _postgresql_engine(url)
+        snapshot = {"only_reads": True} if self.is_sqlite else {"isolation_level": "REPEATABLE READ"}
+        self._readers = self._engine.execution_options(**snapshot)
 
     def read(self, query: Callable[Concatenate[sa.Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run a query that only reads, in one snapshot."""
-        with self._engine.connect().execution_options(only_reads=True) as connection, connection.begin():
+        with self._readers.connect() as connection, connection.begin():
             return query(connection, *args, **kwargs)
 
     def write(self, query: Callable[Concatenate[sa.Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
@@ -55,15 +73,32 @@ class Database:
         return False
 
     def migrate(self) -> None:
-        """Bring the tables to this version's form."""
+        """Bring the tables to this version's form; of several processes at once, the others wait for the first."""
         from alembic import command  # noqa: PLC0415 - only a start needs it
-        from alembic.config import Config  # noqa: PLC0415
 
-        config = Config()
-        config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
+        config = _alembic()
         with self._engine.begin() as connection:
+            if not self.is_sqlite:
+                connection.execute(sa.select(sa.func.pg_advisory_xact_lock(MIGRATING)))
             config.attributes["connection"] = connection
             command.upgrade(config, "head")
+
+    def check_migrated(self) -> None:
+        """Raise SettingsError when the tables lack what this version needs. Those of a newer version will do: its
+        migrations only add, so that the versions of a rolling restart run side by side.
+        """
+        from alembic.migration import MigrationContext  # noqa: PLC0415
+        from alembic.script import ScriptDirectory  # noqa: PLC0415
+
+        scripts = ScriptDirectory.from_config(_alembic())
+        with self._engine.connect() as connection:
+            current = MigrationContext.configure(connection).get_current_revision()
+        older = {script.revision for script in scripts.walk_revisions()} - {scripts.get_current_head()}
+        if current is None or current in older:
+            raise SettingsError(
+                "The database does not have the tables of this version. Run `likeness database upgrade` once, with the"
+                " settings of this server, then start again."
+            )
 
     def close(self) -> None:
         """Give all connections back."""
@@ -83,9 +118,24 @@ def clock(connection: sa.Connection) -> float:
     return float(connection.exec_driver_sql("SELECT extract(epoch FROM clock_timestamp())").scalar_one())
 
 
+def _alembic() -> Config:
+    from alembic.config import Config  # noqa: PLC0415
+
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
+    return config
+
+
 def _postgresql_engine(url: str) -> sa.Engine:
     # Parameters are keys and digests: they are in no error's text.
-    return sa.create_engine(url, pool_size=POOL, pool_pre_ping=True, hide_parameters=True)
+    return sa.create_engine(
+        url,
+        pool_size=POOL,
+        pool_pre_ping=True,
+        pool_timeout=PATIENCE_S,
+        hide_parameters=True,
+        connect_args=POSTGRESQL,
+    )
 
 
 def _sqlite_engine(url: str) -> sa.Engine:

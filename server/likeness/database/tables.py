@@ -36,6 +36,7 @@ generations = Table(
     Column("styles", Text, nullable=False),  # JSON list of names
     _text("consent", 16),
     _time("created_at"),  # also when consent was given
+    Column("goes_at", Double, nullable=False, server_default="0"),  # the order of the queue
     Column("started_at", Double),
     Column("first_avatar_at", Double),
     Column("ended_at", Double),
@@ -190,6 +191,7 @@ deadlines = Table(
     _time("due_at"),
     Column("done_at", Double),
     Column("key", String(64)),  # public id of the key that was destroyed for it
+    Column("again_at", Double, nullable=False, server_default="0"),  # until then another process is at it
     Index("deadlines_due", "done_at", "due_at"),
 )
 
@@ -212,3 +214,34 @@ workers = Table(
     Column("ended_at", Double),  # by itself or declared dead: never undone
     Column("stats", Text, nullable=False, default="{}"),
 )
+
+audit = Table(
+    "audit",
+    metadata,
+    Column("id", sa.BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=True),
+    _time("at"),
+    _text("kind", 16),  # upload photos avatars discarded gallery account object epoch lost
+    _text("subject", 200),  # a generation, a saved avatar, an object or an epoch; nothing of whose it was
+    Column("due_at", Double),
+    _number("objects"),
+    Index("audit_at", "at"),
+    sqlite_autoincrement=True,
+)
+
+webhooks = Table(
+    "webhooks",
+    metadata,
+    _id(),
+    _text("kind", 32),
+    _text("generation"),
+    Column("body", Text, nullable=False),
+    _time("created_at"),
+    _time("next_at"),
+    _number("attempts"),
+    Column("delivered_at", Double),
+    Column("given_up_at", Double),
+    Index("webhooks_due", "delivered_at", "given_up_at", "next_at"),
+    Index("webhooks_of_generation", "generation"),
+)
+
+chores = Table("chores", metadata, _id("name"), _time("until"))  # until then one process of the fleet is at it

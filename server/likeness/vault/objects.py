@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final, Self
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
+import msgspec
 import obstore
 from obstore.exceptions import BaseError
 from obstore.store import LocalStore, from_url
@@ -84,6 +85,12 @@ class Objects:
             for batch in obstore.list(self._store, prefix or None):
                 yield from (entry["path"] for entry in batch)
 
+    def entries(self, prefix: str = "") -> Iterator[ObjectEntry]:
+        """Names under a prefix with their times, a folder's one after the other; `names` says what a prefix is."""
+        with _translated("list the objects"):
+            for batch in obstore.list(self._store, prefix or None):
+                yield from (ObjectEntry(each["path"], each["last_modified"].timestamp()) for each in batch)
+
     def writer(self, name: str) -> ObjectWriter:
         """A context manager to write an object in pieces; it appears on leaving, unless by an exception."""
         with _translated(f"store {_checked(name)}"):
@@ -127,6 +134,13 @@ class Objects:
             fsync_file(path)
             for folder in path.parents[: name.count("/") + 1]:
                 fsync_folder(folder)
+
+
+class ObjectEntry(msgspec.Struct, frozen=True):
+    """A stored object, and when it was stored: seconds since 1970 by the store's clock."""
+
+    name: str
+    stored_at: float
 
 
 class ObjectWriter:

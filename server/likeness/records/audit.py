@@ -1,0 +1,29 @@
+"""The audit of deletions: what went, when, and when it was due. Append-only, by triggers; nothing in it names a user."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+import sqlalchemy as sa
+
+from likeness.database import clock, tables
+
+Kind = Literal["upload", "photos", "avatars", "discarded", "gallery", "account", "object", "epoch", "lost"]
+_table = tables.audit
+
+
+class Entry(msgspec.Struct, frozen=True):
+    """One deletion; times in seconds since 1970. `kind` "lost" is an object that the store itself has lost."""
+
+    at: float
+    kind: Kind
+    subject: str
+    due_at: float | None
+    objects: int
+
+
+def note(connection: sa.Connection, kind: Kind, subject: str, *, due_at: float | None = None, objects: int = 0) -> None:
+    """Append a deletion, in the transaction that completes it. `due_at` only where a deadline promised it."""
+    row = {"at": clock(connection), "kind": kind, "subject": subject, "due_at": due_at, "objects": objects}
+    connection.execute(sa.insert(_table).values(row))
