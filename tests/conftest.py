@@ -14,7 +14,11 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
+from likeness.database import Database
+from likeness.settings import Settings
+from likeness.worker import jobs
 from tests.postgres import Postgres, find_binaries
+from tests.s3 import S3Server
 
 ROOT = Path(__file__).parent.parent
 
@@ -36,6 +40,35 @@ def postgres() -> Iterator[Postgres]:
     server = Postgres(binaries, fsync="off", max_connections="200")
     try:
         server.start()
+        yield server
+    finally:
+        server.close()
+
+
+@pytest.fixture(scope="session")
+def migrated(postgres: Postgres) -> str:
+    """The name of a migrated database, to copy; the queue's tables are in it too."""
+    settings = Settings(database=postgres.create(), keys="elsewhere")
+    database = Database(settings.database_url)
+    database.migrate()
+    database.close()
+    jobs.migrate(settings)
+    return settings.database.rsplit("/", 1)[1]
+
+
+@pytest.fixture
+def fleet_database(postgres: Postgres, migrated: str) -> Iterator[str]:
+    """The SQLAlchemy URL of a migrated database of this test's own, on PostgreSQL."""
+    url = postgres.create(migrated)
+    yield Settings(database=url).database_url
+    postgres.drop(url)
+
+
+@pytest.fixture(scope="session")
+def s3() -> Iterator[S3Server]:
+    """A running S3 server for all tests; each makes buckets of its own in it, and ends the faults that it begins."""
+    server = S3Server().start()
+    try:
         yield server
     finally:
         server.close()

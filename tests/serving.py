@@ -15,25 +15,32 @@ from typing import Any, Self
 
 import httpx
 
+from tests.homes import FolderHome, Home
+
 # Longer than anything takes on a busy machine: reached only when something hangs.
 PATIENCE_S = 90.0
 
 
 class Server:
-    """`likeness serve` on a data folder; `settings` are LIKENESS_... variables in lower case without the prefix."""
+    """`likeness serve` on a data folder, or wherever its `home` is; `settings` are LIKENESS_... variables in lower case
+    without the prefix.
+    """
 
-    def __init__(self, data: Path, *options: str, **settings: object) -> None:
+    def __init__(self, data: Path, *options: str, home: Home | None = None, **settings: object) -> None:
         self.data = data
+        self.home = home or FolderHome(data)
         self.log = data.with_suffix(".log")
         self.client = httpx.Client(timeout=PATIENCE_S)
         self._options = options
-        self._settings = {f"LIKENESS_{name.upper()}": str(value) for name, value in settings.items()}
+        named = {**self.home.settings, **settings}
+        self._settings = {f"LIKENESS_{name.upper()}": str(value) for name, value in named.items()}
         self._process: subprocess.Popen[str] | None = None
 
     def start(self, *, ready: bool = True) -> Self:
         """Start, and wait until it listens, and until it is ready."""
         command = [sys.executable, "-m", "likeness", "serve", "--data", str(self.data), "--port", "0", *self._options]
         environment = {name: value for name, value in os.environ.items() if not name.startswith("LIKENESS_")}
+        environment |= self.home.environment
         with self.log.open("a") as log:
             self._process = subprocess.Popen(
                 command, stdout=subprocess.PIPE, stderr=log, text=True, env={**environment, **self._settings}

@@ -116,6 +116,12 @@ class Renderer:
         except EngineError as error:
             self._failed.append(Outcome(render.id, None, str(error)))
 
+    def promote(self, group: str) -> None:
+        """Let a group's renders give way to nobody any more."""
+        for active in self._active.values():
+            if active.render.group == group and active.render.priority > 0:
+                active.render = msgspec.structs.replace(active.render, priority=0)
+
     def cancel(self, render_id: str) -> None:
         """Forget a render; it takes no part in the next step. Unknown ids are ignored: it may just have ended."""
         self._active.pop(render_id, None)

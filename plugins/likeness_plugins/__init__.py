@@ -5,11 +5,13 @@ from likeness_plugins.discovery import discover
 from likeness_plugins.errors import PluginError, StyleError
 from likeness_plugins.folder import style_from_folder
 from likeness_plugins.hookspecs import hookimpl
+from likeness_plugins.key_store import KeyStore
 from likeness_plugins.publication import Publication
 from likeness_plugins.style import Look, Recipe, Style
 
 __all__ = [
     "Catalogue",
+    "KeyStore",
     "Look",
     "Pack",
     "PluginError",

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from likeness_plugins.errors import PluginError
+from likeness_plugins.key_store import KeyStore
 from likeness_plugins.publication import Publication
 from likeness_plugins.style import Look, Style
 
@@ -43,8 +44,8 @@ class Pack(msgspec.Struct, frozen=True):
 class Catalogue:
     """All packs that work, behind one object; a pack that fails in a hook never takes the others along.
 
-    Reviews fail closed: a plugin that raises, or answers neither a text nor None, refuses. Finishing fails loudly:
-    PluginError, so that this one render fails.
+    Reviews fail closed: a plugin that raises, or answers neither a text nor None, refuses. Finishing, and opening keys,
+    fail loudly: PluginError, so that this one render, or the start, fails.
     """
 
     def __init__(self, manager: pluggy.PluginManager, packs: Sequence[Pack], styles: dict[str, Style]) -> None:
@@ -95,6 +96,25 @@ class Catalogue:
             except Exception as error:
                 self._note(name, f"likeness_avatar_published failed: {_where(error)}.")
 
+    def key_store(self, location: str) -> tuple[str, KeyStore] | None:
+        """The first pack that knows this `keys` setting, and its store; raises PluginError naming one that failed."""
+        for name, call in self._calls("likeness_key_store"):
+            try:
+                store = call(location=location)
+            except Exception as error:
+                raise PluginError(
+                    f"The pack {name} failed to open the keys: {_where(error)}. Update or remove it."
+                ) from error
+            if store is None:
+                continue
+            if not isinstance(store, KeyStore):
+                raise PluginError(
+                    f"The pack {name} opened a {type(store).__name__} for the keys, which is no KeyStore. Update or"
+                    " remove it."
+                )
+            return name, store
+        return None
+
     def _first_reason(self, hook: str, **arguments: Any) -> str | None:
         for name, call in self._calls(hook):
             try:
@@ -126,7 +146,7 @@ class Catalogue:
 
 
 def _where(error: Exception) -> str:
-    """What was raised and where, without its text, which may hold what the hook was given: users, captions."""
+    """What was raised and where, without its text, which may hold what the hook was given: users, captions, secrets."""
     frame = traceback.extract_tb(error.__traceback__)[-1]
     return f"{type(error).__name__} in {Path(frame.filename).name}, line {frame.lineno}"
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 import pluggy
 
+from likeness_plugins.key_store import KeyStore
 from likeness_plugins.publication import Publication
 from likeness_plugins.style import Look, Style
 
@@ -49,3 +50,8 @@ def likeness_finish_avatar(avatar: Picture, style: Style, look: Look) -> Picture
 @hookspec
 def likeness_avatar_published(publication: Publication) -> None:
     """A user has set a profile picture or posted a story; called once it is committed, outside the request."""
+
+
+@hookspec
+def likeness_key_store(location: str) -> KeyStore | None:
+    """Return a store for a `keys` setting such as vault://..., or None when it is somebody else's."""

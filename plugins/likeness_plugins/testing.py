@@ -2,6 +2,10 @@
 
 def test_my_pack():
     check_pack(my_pack)
+
+
+def test_my_key_store():
+    check_key_store(MyKeyStore(), MyKeyStore())
 """
 
 from __future__ import annotations
@@ -13,9 +17,13 @@ import pluggy
 
 from likeness_plugins import hookspecs
 from likeness_plugins.checks import style_problems
+from likeness_plugins.key_store_checks import check_key_store
 from likeness_plugins.style import Style
 
+__all__ = ["check_key_store", "check_pack", "sample_picture"]
+
 SIDE = 64
+NOT_YOURS = "somebody-elses://keys"
 
 
 def check_pack(plugin: Any, vocabulary: set[str] | None = None) -> list[Style]:
@@ -84,6 +92,8 @@ def _call_hooks(plugin: Any, styles: list[Style]) -> list[str]:
     problems += _reason_problems("likeness_review_photo", _call(plugin, "likeness_review_photo", {"photo": picture}))
     crops = [sample_picture(seed) for seed in range(3)]
     reason = _call(plugin, "likeness_review_photos", {"crops": crops, "user": "somebody"})
+    if _call(plugin, "likeness_key_store", {"location": NOT_YOURS}) is not None:
+        problems.append(f"likeness_key_store opened {NOT_YOURS}: return None for what you do not know.")
     return problems + _reason_problems("likeness_review_photos", reason)
 
 

@@ -31,8 +31,10 @@ from likeness.vault import (
     decrypt,
     encrypt,
     new_key,
+    open_key_store,
     open_objects,
 )
+from likeness_plugins import KeyStore
 
 Purpose = Literal["photo", "avatar", "gallery"]
 FOLDERS: Final[dict[Purpose, str]] = {"photo": "photos", "avatar": "avatars", "gallery": "gallery"}
@@ -68,6 +70,11 @@ class Safe:
         self.objects = objects
         self.keyring = keyring
         self.signer = signer
+
+    @property
+    def key_store(self) -> KeyStore:
+        """Where the keys lie, for what is kept among them beside the keyring's own."""
+        return self.keyring.store
 
     def new_key(self, subject: str, purpose: Purpose, until: float | None) -> tuple[bytes, NewKey]:
         """A fresh key and its wrapped form for the database; it cannot be unwrapped after the hour of `until`."""
@@ -108,13 +115,17 @@ class Safe:
         """Seconds since 1970 by the database's clock."""
         return self.database.read(clock)
 
+    def close(self) -> None:
+        """Give the connections to the database and to the keys back."""
+        self.database.close()
+        self.key_store.close()
+
 
 def open_safe(settings: Settings) -> Safe:
     """Open database, object store and keys; the tables must have been migrated."""
-    folder = settings.keys_folder
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    keys = open_key_store(settings.keys_location)
     objects = open_objects(settings.objects_location)
-    return Safe(Database(settings.database_url), objects, Keyring(folder), ReceiptSigner(folder))
+    return Safe(Database(settings.database_url), objects, Keyring(keys), ReceiptSigner(keys))
 
 
 def data_folder(settings: Settings) -> Path:

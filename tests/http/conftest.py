@@ -15,6 +15,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
+from tests.homes import FleetHome, Home
 from tests.http.jwks import Platform
 from tests.http.talk import ISSUER, REGION, SECRET, Person
 from tests.serving import Server
@@ -35,9 +36,9 @@ def jpegs(astronaut: NDArray[np.uint8]) -> list[bytes]:
     return [jpeg(each) for each in (astronaut[:300, 90:390], astronaut[:300, 90:390][:, ::-1], astronaut[:320, 80:400])]
 
 
-def started(data: Path, *options: str, **settings: object) -> Iterator[Server]:
+def started(data: Path, *options: str, home: Home | None = None, **settings: object) -> Iterator[Server]:
     """A server from its start to its end; it answers when this yields, with or without a worker."""
-    server = Server(data, *options, **settings)
+    server = Server(data, *options, home=home, **settings)
     try:
         server.start(ready=False)
         server.until(lambda: alive(server))
@@ -52,11 +53,18 @@ def alive(server: Server) -> bool:
     return False
 
 
-@pytest.fixture(scope="session")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """The one that draws: tokens by shared secret, one generation a day for Lite, no end of them for Plus."""
+@pytest.fixture(scope="session", params=["embedded", "fleet"])
+def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """The one that draws: tokens by shared secret, one generation a day for Lite, no end of them for Plus.
+
+    Everything that is asked of it is asked of both: SQLite and a folder, PostgreSQL and S3.
+    """
+    home = None
+    if request.param == "fleet":
+        home = FleetHome(*(request.getfixturevalue(name) for name in ("postgres", "migrated", "s3")))
     yield from started(
         tmp_path_factory.mktemp("server") / "data",
+        home=home,
         jwt_issuer=ISSUER,
         jwt_secret=SECRET,
         regions=REGION,

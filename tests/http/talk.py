@@ -179,5 +179,4 @@ def problem(response: httpx.Response, status: int, code: str) -> dict[str, Any]:
 
 def stored(server: Server) -> list[str]:
     """The names of all objects in a server's store, temporary ones too."""
-    folder = server.data / "objects"
-    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
+    return server.home.objects()

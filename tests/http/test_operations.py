@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import sqlite3
-from contextlib import closing
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
@@ -130,7 +128,6 @@ def test_the_log_says_nothing_about_users(
 
 def owners(server: Server) -> set[str]:
     """What stands for users in the database."""
-    with closing(sqlite3.connect(server.data / "likeness.db")) as connection:
-        found = {owner for (owner,) in connection.execute("SELECT DISTINCT owner FROM generations")}
+    found = {owner for (owner,) in server.home.rows("SELECT DISTINCT owner FROM generations")}
     assert found
     return found

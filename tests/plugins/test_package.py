@@ -21,6 +21,7 @@ HOOKS = [name for name in vars(hookspecs) if name.startswith("likeness_")]
 def test_public_names_are_exactly_these() -> None:
     assert sorted(likeness_plugins.__all__) == [
         "Catalogue",
+        "KeyStore",
         "Look",
         "Pack",
         "PluginError",

@@ -29,10 +29,15 @@ def empty(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     return (folder / "likeness.db").read_bytes()
 
 
-@pytest.fixture
-def database(empty: bytes, tmp_path: Path) -> Iterator[Database]:
-    (tmp_path / "likeness.db").write_bytes(empty)
-    database = Database(f"sqlite:///{tmp_path / 'likeness.db'}")
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database(request: pytest.FixtureRequest, empty: bytes, tmp_path: Path) -> Iterator[Database]:
+    """Every query is tested on both."""
+    if request.param == "sqlite":
+        (tmp_path / "likeness.db").write_bytes(empty)
+        url = f"sqlite:///{tmp_path / 'likeness.db'}"
+    else:
+        url = request.getfixturevalue("fleet_database")
+    database = Database(url)
     yield database
     database.close()
 

@@ -20,7 +20,7 @@ from likeness.retention import erase_account, erase_avatars, erase_discarded, er
 from likeness.safe import Place, Safe
 from likeness.settings import Settings
 from likeness.variants import Original, open_variant
-from likeness.vault import Keyring, ReceiptSigner, TamperedError, open_objects
+from likeness.vault import Keyring, ReceiptSigner, TamperedError, open_key_store, open_objects
 
 SETTINGS = Settings()
 
@@ -32,9 +32,8 @@ def marker() -> Marker:
 
 @pytest.fixture
 def safe(database: Database, tmp_path: Path) -> Safe:
-    folder = tmp_path / "keys"
-    folder.mkdir()
-    return Safe(database, open_objects(str(tmp_path / "objects")), Keyring(folder), ReceiptSigner(folder))
+    store = open_key_store(str(tmp_path / "keys"))
+    return Safe(database, open_objects(str(tmp_path / "objects")), Keyring(store), ReceiptSigner(store))
 
 
 @pytest.fixture
@@ -42,7 +41,7 @@ def avatar(safe: Safe, new_generation: Callable[..., str], marker: Marker) -> Or
     """A generation's avatar 0, ready."""
     new_generation("g")
     key, wrapped = safe.new_key("g", "avatar", None)
-    safe.database.write(lambda connection: (keys.delete(connection, "g", "avatar"), keys.add(connection, "g", wrapped)))
+    safe.database.write(lambda connection: (keys.take(connection, "g", "avatar"), keys.add(connection, "g", wrapped)))
     noise = np.random.default_rng(0).integers(0, 256, (256, 256, 3), np.uint8)
     name, digest = safe.put(Place("g", 0, "avatar"), key, marker.mark(noise), "avatars/g/0-1")
     ready = sa.update(tables.avatars).where(tables.avatars.c.generation == "g", tables.avatars.c.index == 0)
@@ -139,7 +138,7 @@ def test_none_is_kept_of_what_goes_meanwhile(
     safe: Safe, marker: Marker, avatar: Original, monkeypatch: pytest.MonkeyPatch, how: str
 ) -> None:
     ways = {
-        "expired": lambda: erase_avatars(safe, "g"),
+        "expired": lambda: erase_avatars(safe, "g", SETTINGS),
         "discarded": lambda: discard(safe),
         "account": lambda: erase_account(safe, "anna", SETTINGS),
     }
@@ -154,7 +153,7 @@ def test_none_is_kept_of_what_goes_meanwhile(
 def test_none_is_entered_once_the_key_is_gone(
     safe: Safe, marker: Marker, avatar: Original, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    slip_in(monkeypatch, lambda: safe.database.write(keys.delete, "g", "avatar"))
+    slip_in(monkeypatch, lambda: safe.database.write(keys.take, "g", "avatar"))
     with pytest.raises(GoneError):
         open_variant(safe, marker, avatar, "64", WEBP)
     assert (names(safe), waiting(safe)) == ([avatar.object], [])

@@ -129,13 +129,14 @@ def test_lite_waits_for_plus_and_no_longer(database: Database, new_generation: M
 
 def test_death_is_for_good_and_told_more_than_once(database: Database, worker: str) -> None:
     assert database.write(workers.beat, worker, {}) is True
-    assert database.write(workers.bury, 3600.0) == []
-    assert database.write(workers.bury, -1.0) == [worker]
+    assert database.write(workers.bury, 3600.0) == 0
+    assert database.read(workers.living) == {worker}
+    assert database.write(workers.bury, -1.0) == 1
     assert database.write(workers.beat, worker, {}) is False
-    assert database.write(workers.bury, 3600.0) == [worker]
+    assert database.read(workers.living) == set()
 
 
 def test_the_holder_of_the_lock_buries_the_earlier_ones(database: Database, worker: str) -> None:
     database.write(workers.register, "elsewhere", "there", alone=True)
     database.write(workers.register, "worker-2", "here", alone=True)
-    assert database.write(workers.bury, 3600.0) == [worker]
+    assert database.read(workers.living) == {"elsewhere", "worker-2"}

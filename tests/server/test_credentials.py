@@ -16,22 +16,23 @@ from numpy.typing import NDArray
 
 from likeness.errors import SettingsError
 from likeness.provenance import PNG, SigningError, open_marker, read_provenance
-from likeness.provenance.credential import FILE, read_credential
+from likeness.provenance.credential import NAME, read_credential
+from likeness.vault import open_key_store
 from tests.certificates import Authority
 from tests.serving import Server
 
 
 def test_the_development_certificate_is_made_once(tmp_path: Path, pixels: NDArray[np.uint8]) -> None:
-    first, second = (open_marker("", "", tmp_path / "keys") for _ in range(2))
-    file = tmp_path / "keys" / FILE
+    first, second = (open_marker("", "", open_key_store(str(tmp_path / "keys"))) for _ in range(2))
+    file = tmp_path / "keys" / NAME
     assert file.stat().st_mode & 0o777 == 0o600
     assert "development certificate" in first.notices()[0]
     trusted = file.read_text().split("-----END PRIVATE KEY-----")[1]
     for each in (first, second):
         assert read_provenance(each.mark(pixels), trusted).signature == "trusted"
     file.write_bytes(b"damaged")
-    with pytest.raises(SettingsError, match=FILE):
-        open_marker("", "", tmp_path / "keys")
+    with pytest.raises(SettingsError, match=NAME):
+        open_marker("", "", open_key_store(str(tmp_path / "keys")))
 
 
 @pytest.mark.parametrize(
@@ -48,7 +49,7 @@ def test_the_operators_own_certificate(
     authority: Authority, tmp_path: Path, pixels: NDArray[np.uint8], key: Any
 ) -> None:
     certificate, secret = authority.issue(tmp_path, key)
-    own = open_marker(str(certificate), str(secret), tmp_path / "keys")
+    own = open_marker(str(certificate), str(secret), open_key_store(str(tmp_path / "keys")))
     assert (own.notices(), own.problem(), own.is_development) == ([], None, False)
     assert not (tmp_path / "keys").exists()
     signed = own.mark(pixels)
@@ -158,14 +159,14 @@ def test_the_server_signs_with_the_operators_and_else_says_so(
             shown = server.client.get(f"/v1/generations/{generation}/avatars/0?size={size}").content
             assert read_provenance(shown, authority.root.decode()).signature == "trusted"
         assert "development certificate" not in server.log.read_text()
-        assert not (server.data / "keys" / FILE).exists()
+        assert not (server.data / "keys" / NAME).exists()
         server.stop()
         for name in ("LIKENESS_C2PA_CERTIFICATE", "LIKENESS_C2PA_KEY"):
             del server._settings[name]
         server.start()
         assert "self-made development certificate" in server.log.read_text()
         check_words(f"{server.log.read_text()}.", secret)
-        check_words(f"{server.log.read_text()}.", server.data / "keys" / FILE)
+        check_words(f"{server.log.read_text()}.", server.data / "keys" / NAME)
     finally:
         server.close()
 
@@ -173,7 +174,7 @@ def test_the_server_signs_with_the_operators_and_else_says_so(
 def test_one_without_the_other_is_refused(tmp_path: Path) -> None:
     for given in (("a.pem", ""), ("", "a.pem")):
         with pytest.raises(SettingsError, match="Only one of c2pa_certificate and c2pa_key"):
-            open_marker(*given, tmp_path)
+            open_marker(*given, None)
 
 
 def test_the_end_of_a_certificate_is_announced(authority: Authority, tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from likeness.cli import main
 from likeness.settings import Settings
-from likeness.vault import Deletion, Receipt, ReceiptSigner
+from likeness.vault import Deletion, Receipt, ReceiptSigner, open_key_store
 
 SECRET = "a secret of at least thirty-two characters"
 
@@ -32,9 +32,7 @@ def platform(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def receipt(tmp_path: Path) -> tuple[Path, Path]:
     """A receipt and the keys, as the server answers them."""
-    keys = tmp_path / "keys"
-    keys.mkdir()
-    signer = ReceiptSigner(keys)
+    signer = ReceiptSigner(open_key_store(str(tmp_path / "keys")))
     deletion = Deletion("photos", "2026-11-24T12:00:00.000+00:00", ["ab" * 32], "0123456789abcdef")
     answers = {
         "receipt.json": {"generation": "g", "jws": signer.sign(Receipt("g", deletions=[deletion]))},
@@ -85,8 +83,8 @@ def test_a_bad_receipt_is_one_sentence(
         body = jwt.utils.base64url_encode(b'{"generation":"g","deletions":[],"iss":"likeness"}').decode()
         answer.write_text(json.dumps({"jws": f"{head}.{body}.{signature}"}))
     elif what == "other keys":
-        (tmp_path / "others").mkdir()
-        keys.write_text(json.dumps(ReceiptSigner(tmp_path / "others").keys()))
+        others = ReceiptSigner(open_key_store(str(tmp_path / "others")))
+        keys.write_text(json.dumps(others.keys()))
     elif what == "no JSON":
         answer.write_text("Valid.")
     else:

@@ -103,7 +103,12 @@ def _add_server(commands: Any) -> None:
     purge = commands.add_parser("purge", help="erase what is past its deadline now, or everything of one user")
     purge.add_argument("--user", metavar="USER", help="erase everything of this user (the token's `sub`)")
     purge.set_defaults(run=_run_purge)
-    for command in (serve, worker, token, purge):
+    database = commands.add_parser("database", help="upgrade the database's tables").add_subparsers(
+        required=True, metavar="COMMAND"
+    )
+    upgrade = database.add_parser("upgrade", help="bring the tables to this version's form, once before a new version")
+    upgrade.set_defaults(run=_run_upgrade)
+    for command in (serve, worker, token, purge, upgrade):
         command.add_argument("--data", type=Path, metavar="DIR", help="data folder (default ./likeness-data)")
         command.add_argument("--config", type=Path, metavar="FILE", help="settings as TOML; see `likeness settings`")
     receipt = commands.add_parser("receipt", help="check a receipt of deletion").add_subparsers(
@@ -239,6 +244,12 @@ def _run_worker(arguments: argparse.Namespace) -> int:
     from likeness.cli.operate import work  # noqa: PLC0415
 
     return work(_settings(arguments))
+
+
+def _run_upgrade(arguments: argparse.Namespace) -> int:
+    from likeness.cli.operate import upgrade_database  # noqa: PLC0415
+
+    return upgrade_database(_settings(arguments))
 
 
 def _run_token(arguments: argparse.Namespace) -> int:

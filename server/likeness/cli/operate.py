@@ -12,7 +12,7 @@ from pathlib import Path
 import jwt
 import msgspec
 
-from likeness.cli.serve import migrate
+from likeness.cli.serve import migrate, prepare
 from likeness.errors import SettingsError
 from likeness.logs import configure_logs
 from likeness.retention import erase_account, sweep
@@ -27,7 +27,7 @@ from likeness.worker.process import run_worker
 def work(settings: Settings) -> int:
     """Draw generations until SIGTERM or Ctrl-C, then hand back what is not done."""
     configure_logs(settings.log_level)
-    migrate(settings)
+    prepare(settings)
     stop = threading.Event()
     for signal_ in (signal.SIGTERM, signal.SIGINT):
         signal.signal(signal_, lambda *_: stop.set())
@@ -55,7 +55,7 @@ def make_token(settings: Settings, subject: str, tier: Tier, region: str, hours:
 
 def purge(settings: Settings, subject: str | None) -> int:
     """Erase what is due now, or everything of one user; says what was done."""
-    migrate(settings)
+    prepare(settings)
     safe = open_safe(settings)
     if subject is not None:
         platform = settings.jwt_issuer or "local"
@@ -63,9 +63,17 @@ def purge(settings: Settings, subject: str | None) -> int:
         print(erase_account(safe, owner, settings))
     else:
         count = sweep(safe, settings)
-        tidy(safe)
+        tidy(safe, settings)
         print(f"Erased {count} thing{'s' * (count != 1)} past the deadline.")
-    safe.database.close()
+    safe.close()
+    return 0
+
+
+def upgrade_database(settings: Settings) -> int:
+    """Bring the tables of the database, the queue and the keys to this version's form; versions before run on."""
+    migrate(settings)
+    open_safe(settings).close()  # makes the table of keys
+    print("The database has the tables of this version. Start, or restart, servers and workers one by one.")
     return 0
 
 

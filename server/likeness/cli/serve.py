@@ -31,8 +31,9 @@ def serve(settings: Settings, worker: bool) -> int:
     """Serve until SIGTERM or Ctrl-C; returns 0 after a graceful end."""
     configure_logs(settings.log_level)
     with _alone(settings), _socket(settings) as listening:
-        migrate(settings)
+        prepare(settings)
         app = create_app(settings)
+        app.service.safe.objects.check()
         supervisor = Supervisor(settings) if worker else None
         if supervisor:
             supervisor.start()
@@ -46,6 +47,18 @@ def serve(settings: Settings, worker: bool) -> int:
             if supervisor:
                 supervisor.stop()
     return 0 if server.started else 1
+
+
+def prepare(settings: Settings) -> None:
+    """With SQLite, bring the tables to this version's form. PostgreSQL is migrated by `likeness database upgrade`, once
+    for the fleet: here it is looked at only. Raises SettingsError.
+    """
+    if settings.database_url.startswith("sqlite"):
+        migrate(settings)
+        return
+    database = Database(settings.database_url)
+    database.check_migrated()
+    database.close()
 
 
 def migrate(settings: Settings) -> None:

@@ -5,15 +5,17 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Concatenate, Final, ParamSpec, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy import event
 from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, TimeoutError
 
-from likeness.errors import SettingsError
+from likeness.errors import LikenessError, SettingsError
 
 if TYPE_CHECKING:
     from alembic.config import Config
@@ -34,7 +36,20 @@ POSTGRESQL: Final = {
     "keepalives_count": 3,
     "options": f"-c statement_timeout={PATIENCE_S}s -c idle_in_transaction_session_timeout={PATIENCE_S}s",
 }
+# Two transactions waited for each other, or wrote the same: PostgreSQL undoes one, which may be begun again.
+COLLIDED: Final = ("40P01", "40001")
+COLLISIONS: Final = 3
 MIGRATING: Final = 0x11CE  # an advisory lock of ours
+
+
+class UnavailableError(LikenessError):
+    """The database does not answer, is locked or full; a later try may work. What was under way may be written."""
+
+    code = "database_unavailable"
+    status = 503
+
+    def __init__(self) -> None:
+        super().__init__("The database does not answer. Try again in a few seconds.")
 
 
 class Database:
@@ -49,13 +64,23 @@ class Database:
 
     def read(self, query: Callable[Concatenate[sa.Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run a query that only reads, in one snapshot."""
-        with self._readers.connect() as connection, connection.begin():
+        with _translated(), self._readers.connect() as connection, connection.begin():
             return query(connection, *args, **kwargs)
 
     def write(self, query: Callable[Concatenate[sa.Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Run a query in a transaction that is durable when this returns, and undone when the query raises."""
-        with self._engine.begin() as connection:
-            return query(connection, *args, **kwargs)
+        """Run a query in a transaction that is durable when this returns, and undone when the query raises; begun
+        again where another one was in its way.
+        """
+        with _translated():
+            for _ in range(COLLISIONS):
+                try:
+                    with self._engine.begin() as connection:
+                        return query(connection, *args, **kwargs)
+                except OperationalError as error:
+                    if getattr(error.orig, "sqlstate", None) not in COLLIDED:
+                        raise
+            with self._engine.begin() as connection:
+                return query(connection, *args, **kwargs)
 
     def forget_deleted(self) -> bool:
         """Empty SQLite's write-ahead log, where deleted keys would stay readable; returns whether it is empty.
@@ -79,6 +104,7 @@ class Database:
         config = _alembic()
         with self._engine.begin() as connection:
             if not self.is_sqlite:
+                connection.exec_driver_sql("SET LOCAL statement_timeout = 0")
                 connection.execute(sa.select(sa.func.pg_advisory_xact_lock(MIGRATING)))
             config.attributes["connection"] = connection
             command.upgrade(config, "head")
@@ -105,10 +131,24 @@ class Database:
         self._engine.dispose()
 
 
+@contextmanager
+def _translated() -> Iterator[None]:
+    """Turns the driver's errors about the server, not those about a statement, into UnavailableError."""
+    try:
+        yield
+    except (OperationalError, InterfaceError, TimeoutError) as error:
+        raise UnavailableError from error
+    except DBAPIError as error:
+        if error.connection_invalidated:
+            raise UnavailableError from error
+        raise
+
+
 def insert_unless_there(connection: sa.Connection, table: sa.Table, **values: object) -> bool:
     """Insert a row unless its key is taken; returns whether it was inserted. Two at the same moment: one is."""
     dialect = sqlite if connection.dialect.name == "sqlite" else postgresql
-    return connection.execute(dialect.insert(table).values(values).on_conflict_do_nothing()).rowcount == 1
+    insert = dialect.insert(table).values(values).on_conflict_do_nothing()
+    return connection.execute(insert.returning(sa.literal(True))).first() is not None  # drivers count these differently
 
 
 def clock(connection: sa.Connection) -> float:

@@ -171,6 +171,7 @@ idempotency = Table(
     Column("key", String(64), primary_key=True),  # keyed digest of the header
     Column("digest", LargeBinary),  # of fields and photos; none while in progress
     Column("generation", String(64)),
+    Column("answer", Text),  # JSON, as it was sent and will be again
     _time("until"),
 )
 
@@ -237,6 +238,7 @@ webhooks = Table(
     Column("body", Text, nullable=False),
     _time("created_at"),
     _time("next_at"),
+    _time("until"),  # it is given up after the first attempt from then on that fails
     _number("attempts"),
     Column("delivered_at", Double),
     Column("given_up_at", Double),

@@ -28,6 +28,9 @@ from likeness.safe import open_safe
 from likeness.settings import Settings
 
 
+NOWHERE = "/nothing-has-this-address"
+
+
 def create_app(settings: Settings) -> Application:
     """The service over the data that the settings name; its database must have been migrated."""
     return Application(settings)
@@ -39,7 +42,7 @@ class Application:
     def __init__(self, settings: Settings) -> None:
         safe = open_safe(settings)
         self.service = Service(settings, safe)
-        self._metrics = Metrics(safe.database, settings.lease_s)
+        self._metrics = Metrics(safe.database, settings)
         self._tokens = Tokens(settings, self.service.secret)
         self._checks = CheckTurns()
         self.litestar = self._litestar(settings)
@@ -47,6 +50,8 @@ class Application:
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """One connection, or the lifespan."""
+        if "\0" in scope.get("path", ""):
+            scope = {**scope, "path": NOWHERE}  # no id or token has a NUL, and PostgreSQL takes none in a text
         await self._asgi(scope, receive, send)
 
     def _litestar(self, settings: Settings) -> Litestar:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import time
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Any, Final
@@ -13,8 +14,11 @@ from likeness.records.events import Event, existing, last_event_id, new_events
 
 # Streams hear of an event at most so late; the database is read so often, however many streams there are.
 EVERY_S: Final = 0.15
-LOOK_BACK: Final = 100
 TURNS_BETWEEN_CHECKS: Final = 100
+# On PostgreSQL a smaller id may be committed after a larger one: ids that were passed over are looked for until no
+# transaction that could hold them is left (`idle_in_transaction_session_timeout`), and then were undone.
+GAPS_LIVE_S: Final = 30.0
+MOST_GAPS: Final = 500
 logger = logging.getLogger(__name__)
 Inbox = asyncio.Queue[Event | None]
 
@@ -28,7 +32,7 @@ class Hub:
         self._wanted = asyncio.Event()
         self.reading = asyncio.Event()  # set once every event from now on comes to the inboxes
         self._last: int | None = None
-        self._handed_out: dict[int, None] = {}  # in order, the oldest first
+        self._gaps: dict[int, float] = {}  # ids that were passed over, and until when they are looked for
         self._task: asyncio.Task[None] | None = None
         self.stopping = False
 
@@ -88,21 +92,25 @@ class Hub:
         if self._last is None:
             # Whoever listens reads the stored events after this: so none falls in between.
             self._last = await self._read(last_event_id)
-            self._handed_out.clear()
+            self._gaps = self._passed_over(max(0, self._last - MOST_GAPS), self._last + 1)
             self.reading.set()
             return
-        # On PostgreSQL a smaller id may be committed after a larger one: look back a little, and at each event once.
-        for event in await self._read(new_events, self._last - LOOK_BACK):
-            if event.id not in self._handed_out:
-                self._hand_out(event)
-        while len(self._handed_out) > 2 * LOOK_BACK:
-            self._handed_out.pop(next(iter(self._handed_out)))
+        now = time.monotonic()
+        self._gaps = {number: until for number, until in self._gaps.items() if until > now}
+        for event in await self._read(new_events, self._last, list(self._gaps)):
+            self._hand_out(event)
 
     def _hand_out(self, event: Event) -> None:
-        self._handed_out[event.id] = None
-        self._last = max(self._last or 0, event.id)
+        assert self._last is not None
+        self._gaps.pop(event.id, None)
+        self._gaps |= self._passed_over(self._last, event.id)
+        self._last = max(self._last, event.id)
         for inbox in self._inboxes.get(event.generation, ()):
             inbox.put_nowait(event)
+
+    def _passed_over(self, last: int, found: int) -> dict[int, float]:
+        until = time.monotonic() + GAPS_LIVE_S
+        return dict.fromkeys(range(max(last + 1, found - MOST_GAPS), found), until)
 
     async def _end_forgotten(self) -> None:
         """End the streams of generations that were forgotten, with all their events, while somebody listened."""

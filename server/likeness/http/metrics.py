@@ -13,6 +13,7 @@ from prometheus_client.registry import Collector
 from likeness.database import Database, clock, tables
 from likeness.records import generations, workers
 from likeness.records.generations import Estimate
+from likeness.settings import Settings
 
 # A deadline met later than this after it was due counts as late.
 LATE_S: Final = 60.0
@@ -23,9 +24,9 @@ _BUCKETS: Final = (0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 1
 class Metrics:
     """One registry an application, so that several in one process do not mix."""
 
-    def __init__(self, database: Database, lease_s: float) -> None:
+    def __init__(self, database: Database, settings: Settings) -> None:
         self._registry = CollectorRegistry()
-        self._registry.register(_Service(database, lease_s))
+        self._registry.register(_Service(database, settings))
         self._seconds = Histogram(
             "likeness_request_seconds",
             "Requests.",
@@ -51,23 +52,23 @@ class Metrics:
 class _Service(Collector):
     """Numbers of the whole service, the same whichever process is asked."""
 
-    def __init__(self, database: Database, lease_s: float) -> None:
+    def __init__(self, database: Database, settings: Settings) -> None:
         self._database = database
-        self._lease_s = lease_s
+        self._settings = settings
 
     def collect(self) -> Iterator[Metric]:
-        counted = self._database.read(_count, self._lease_s)
+        counted = self._database.read(_count, self._settings)
         yield from counted
 
     def describe(self) -> list[Metric]:
         return []  # registering must not read the database
 
 
-def _count(connection: sa.Connection, lease_s: float) -> list[Metric]:
-    return [*_queue(connection, lease_s), *_deletions(connection), *_workers(connection, lease_s)]
+def _count(connection: sa.Connection, settings: Settings) -> list[Metric]:
+    return [*_queue(connection, settings), *_deletions(connection), *_workers(connection, settings.lease_s)]
 
 
-def _queue(connection: sa.Connection, lease_s: float) -> Iterator[Metric]:
+def _queue(connection: sa.Connection, settings: Settings) -> Iterator[Metric]:
     table = tables.generations
     states = GaugeMetricFamily("likeness_generations", "Generations by state.", labels=["state"])
     for state, count in connection.execute(sa.select(table.c.state, sa.func.count()).group_by(table.c.state)):
@@ -76,7 +77,7 @@ def _queue(connection: sa.Connection, lease_s: float) -> Iterator[Metric]:
     oldest = connection.execute(sa.select(sa.func.min(table.c.created_at)).where(table.c.state == "queued")).scalar()
     age = 0.0 if oldest is None else clock(connection) - oldest
     yield GaugeMetricFamily("likeness_queue_age_seconds", "Age of the oldest waiting generation.", value=age)
-    queue: Estimate = generations.estimate(connection, lease_s)
+    queue: Estimate = generations.estimate(connection, settings)
     yield GaugeMetricFamily("likeness_queue_wait_seconds", "Estimated wait of a new generation.", value=queue.wait_s)
     lately = table.c.ended_at > clock(connection) - HOUR_S
     mean = sa.select(sa.func.coalesce(sa.func.avg(table.c.ended_at - table.c.created_at), 0.0)).where(lately)

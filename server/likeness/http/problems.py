@@ -11,6 +11,7 @@ from litestar import Response
 from litestar.exceptions import HTTPException, InternalServerException
 from litestar.openapi.datastructures import ResponseSpec
 from msgspec import Meta
+from sqlalchemy.exc import DataError
 
 from likeness.errors import BadPhoto, LikenessError, PhotoError, PhotosRefusedError
 from likeness.logs import request_id
@@ -28,6 +29,8 @@ _CODES: Final = {
 }
 # What others call the end of a request whose client went away: nobody reads the answer, and it is nobody's fault here.
 CLIENT_GONE: Final = 499
+UNAVAILABLE: Final = 503
+AGAIN_S: Final = "5"  # where nobody knows better when
 _DISCONNECTED: Final = "client disconnected prematurely"  # Litestar's only sign of it
 _REMEDIES: Final = {
     404: "There is nothing at this address. GET /schema lists all of them.",
@@ -74,6 +77,8 @@ def problem_of(error: Exception) -> tuple[Problem, dict[str, str]]:
         extra = {"photos": [BadPhoto(0, "photo 1", error.reason, str(error))]}
     if isinstance(error, ServiceError):
         headers, extra = error.headers, error.extra
+    if isinstance(error, LikenessError) and error.status == UNAVAILABLE:
+        headers = {"Retry-After": AGAIN_S} | headers
     if isinstance(error, LikenessError) and error.status != 500:
         return _problem(error.status, error.code, str(error), extra), headers
     if isinstance(error, HTTPException) and error.status_code < 500:
@@ -82,6 +87,8 @@ def problem_of(error: Exception) -> tuple[Problem, dict[str, str]]:
         return _problem(error.status_code, code, detail, {}), dict(error.headers or {})
     if isinstance(error, InternalServerException) and error.detail == _DISCONNECTED:
         return _problem(CLIENT_GONE, "client_gone", "The request did not come whole. Send it again.", {}), {}
+    if isinstance(error, DataError):  # a NUL in a text, a number out of bounds
+        return _problem(400, "bad_request", "The request holds a character that cannot be stored. Leave it out.", {}), {}
     logger.error("A request failed.", exc_info=error)
     detail = "Something failed on our side. Try again; if it lasts, tell the operator the request_id."
     return _problem(500, "internal_error", detail, {}), {}

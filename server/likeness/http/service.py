@@ -38,7 +38,7 @@ class Service:
         self.safe = safe
         self.catalogue: Catalogue = load_catalogue()
         self.secret = safe.keyring.secret("server")
-        self.marker = open_marker(settings.c2pa_certificate, settings.c2pa_key, settings.keys_folder)
+        self.marker = open_marker(settings.c2pa_certificate, settings.c2pa_key, safe.key_store)
         self.jobs = JobClient(settings)
         side = crop_side(describe_model_pack(Path(settings.pack) if settings.pack else None))
         self.decoders = Decoders(settings.decoders, DecoderLimits(side=side))
@@ -69,7 +69,7 @@ class Service:
         await self.run(self.sweeper.stop)
         self.jobs.close()
         self._threads.shutdown()
-        self.safe.database.close()
+        self.safe.close()
 
     async def run(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run something that blocks in one of the service's threads."""

@@ -10,8 +10,9 @@ import secrets
 from collections.abc import AsyncIterator, Iterator, Sequence
 from typing import Any, Final
 
+import msgspec
 import sqlalchemy as sa
-from litestar import Request, Response
+from litestar import MediaType, Request, Response
 
 from likeness.database import clock
 from likeness.http.service import Service
@@ -20,44 +21,46 @@ from likeness.intake import DecodedPhoto, Form, FormLimits, PhotoSink, UploadTim
 from likeness.packs import DEFAULT_STYLES, choose_styles
 from likeness.plan import plan_renders
 from likeness.policy import VERSION
-from likeness.records import deadlines, generations, idempotency, quota
+from likeness.records import audit, deadlines, generations, idempotency, quota, trends
 from likeness.records.generations import NewGeneration, NewPhoto
 from likeness.records.quota import Slot
 from likeness.refusals import ConsentError, UploadRunningError
 from likeness.retention import erase_upload, sign_deletion
 from likeness.safe import Place
+from likeness.settings import Settings
 from likeness.users import User
-from likeness.vault import Decryptor, Encryptor, ObjectWriter, context, new_key
+from likeness.vault import Decryptor, Encryptor, StorageError, context, new_key
 from likeness_plugins import Style
 
 ACCEPTED: Final = 202
-# Pieces of ciphertext that are handed to the store together.
-FLUSH_BYTES: Final = 1 << 20
+# A photo's ciphertext is stored in objects of about this size: the memory that an upload under way takes.
+PIECE_BYTES: Final = 4 << 20
 
 
 class Originals:
-    """The uploaded photos in the store, under a key that is in this object alone."""
+    """The uploaded photos in the store, under a key that is in this object alone.
+
+    A photo is a sequence of whole objects, `uploads/{upload}/{index}-{piece}`: nothing is uploaded in parts, which S3
+    would keep out of sight when a crash leaves them incomplete. Their stream tells when one is missing or cut.
+    """
 
     def __init__(self, service: Service, upload: str) -> None:
         self.digests: list[str] = []
         self._service = service
         self._upload = upload
         self._key = new_key()
-        self._writers: list[_Original] = []
+        self._photos: list[_Original] = []
 
     async def open(self, index: int) -> _Original:
         """Begin to store a photo."""
-        encryptor = Encryptor(self._key, self._context(index))
-        file = await self._service.run(self._service.safe.objects.writer, self._name(index))
-        await self._service.run(file.__enter__)
-        original = _Original(self, file, encryptor)
-        self._writers.append(original)
-        return original
+        photo = _Original(self, index, Encryptor(self._key, self._context(index)))
+        self._photos.append(photo)
+        return photo
 
     async def abandon(self) -> None:
-        """Drop what is half-written."""
-        for writer in self._writers:
-            await writer.abandon()
+        """Wait for the piece that a thread may still be storing: what `delete` is to find must be there by then."""
+        for photo in self._photos:
+            await photo.settle()
 
     async def chunks(self, index: int) -> AsyncIterator[bytes]:
         """A photo's bytes in pieces, authenticated; never whole in memory."""
@@ -65,67 +68,78 @@ class Originals:
         while (piece := await self._service.run(next, pieces, None)) is not None:
             yield piece
 
-    async def run(self, work: Any, *args: Any) -> None:
-        """Run in a thread."""
-        await self._service.run(work, *args)
+    async def put(self, index: int, piece: int, sealed: bytes) -> None:
+        """Store a piece of a photo's ciphertext; its object is complete when this returns."""
+        await self._service.run(self._service.safe.objects.put, self._name(index, piece), sealed)
 
     def delete(self) -> None:
         """Delete all of them; their key goes with this object."""
-        for name in list(self._service.safe.objects.names(f"uploads/{self._upload}/")):
-            self._service.safe.objects.delete(name)
+        objects = self._service.safe.objects
+        objects.delete_many(list(objects.names(f"uploads/{self._upload}/")))
 
     def _plain(self, index: int) -> Iterator[bytes]:
         decryptor = Decryptor(self._key, self._context(index))
-        for sealed in self._service.safe.objects.pieces(self._name(index)):
-            yield decryptor.update(sealed)
+        for piece in range(self._photos[index].pieces):
+            yield decryptor.update(self._sealed(index, piece))
         yield decryptor.finish()
 
-    def _name(self, index: int) -> str:
-        return f"uploads/{self._upload}/{index}"
+    def _sealed(self, index: int, piece: int) -> bytes:
+        try:
+            return self._service.safe.objects.get(self._name(index, piece))
+        except FileNotFoundError as exc:
+            raise StorageError("An uploaded photo is not in the store any more. Send the photos again.") from exc
+
+    def _name(self, index: int, piece: int) -> str:
+        return f"uploads/{self._upload}/{index}-{piece}"
 
     def _context(self, index: int) -> bytes:
         return context(self._upload, index, "original")
 
 
 class _Original:
-    """One photo on its way to the store."""
+    """One photo on its way to the store, at most one piece of it in memory."""
 
-    def __init__(self, originals: Originals, file: ObjectWriter, encryptor: Encryptor) -> None:
+    def __init__(self, originals: Originals, index: int, encryptor: Encryptor) -> None:
+        self.pieces = 0
         self._originals = originals
-        self._file: ObjectWriter | None = file
+        self._index = index
         self._encryptor = encryptor
         self._digest = hashlib.sha256()
         self._waiting = bytearray()
+        self._storing: asyncio.Task[None] | None = None
 
     async def write(self, data: bytes) -> None:
-        """Encrypt and store a piece."""
-        await self._store(self._encryptor.update(data))
+        """Encrypt, and store what makes a piece."""
+        self._waiting += self._encryptor.update(data)
+        if len(self._waiting) >= PIECE_BYTES:
+            await self._store()
 
     async def close(self) -> None:
-        """Store the rest; the object is complete when this returns."""
-        await self._store(self._encryptor.finish(), flush=True)
-        file, self._file = self._file, None
-        assert file is not None
-        await self._originals.run(file.__exit__, None, None, None)
+        """Store the rest; the photo is complete when this returns."""
+        self._waiting += self._encryptor.finish()
+        await self._store()
         self._originals.digests.append(self._digest.hexdigest())
 
-    async def abandon(self) -> None:
-        """Leave nothing of a photo that did not come whole."""
-        file, self._file = self._file, None
-        if file is not None:
-            stopped = InterruptedError("the upload was given up")
-            await self._originals.run(file.__exit__, type(stopped), stopped, None)
+    async def settle(self) -> None:
+        """Wait for a piece whose upload was given up while a thread was storing it."""
+        if self._storing is not None:
+            await asyncio.gather(self._storing, return_exceptions=True)
 
-    async def _store(self, sealed: bytes, flush: bool = False) -> None:
+    async def _store(self) -> None:
+        sealed, self._waiting = bytes(self._waiting), bytearray()
         self._digest.update(sealed)
-        self._waiting += sealed
-        if self._file is not None and (flush or len(self._waiting) >= FLUSH_BYTES):
-            piece, self._waiting = bytes(self._waiting), bytearray()
-            await self._originals.run(self._file.write, piece)
+        self._storing = asyncio.create_task(self._originals.put(self._index, self.pieces, sealed))
+        # A cancelled upload does not stop the thread.
+        await asyncio.shield(self._storing)
+        self.pieces += 1
 
 
-async def receive_upload(service: Service, request: Request[Any, Any, Any], user: User, slot: Slot) -> str:
-    """Take an upload in and queue its generation, whose id is answered; if anything goes wrong, nothing of it stays."""
+async def receive_upload(
+    service: Service, request: Request[Any, Any, Any], user: User, slot: Slot
+) -> tuple[str, str]:
+    """Take an upload in and queue its generation; answers its id and what to send (JSON). If anything goes wrong,
+    nothing of it stays.
+    """
     upload = _Upload(service, user, slot)
     try:
         await upload.expect()
@@ -134,22 +148,28 @@ async def receive_upload(service: Service, request: Request[Any, Any, Any], user
         photos = await upload.decode(form)
         new = await upload.store(form, styles, photos)
         key = request.scope["state"].get("idempotency_key")
-        await service.write(_commit, service, new, digests=upload.originals.digests, key=key, content=form.digest)
+        digests = upload.originals.digests
+        answer = await service.write(_commit, service, new, digests=digests, key=key, content=form.digest)
     finally:
         # Also when the client went away and this task was cancelled: then the work goes on beside it.
         await asyncio.shield(upload.clean())
-    return upload.id
+    return upload.id, answer
 
 
-async def accepted_response(service: Service, generation: str, owner: str) -> Response[GenerationView]:
+def accepted_response(generation: str, answer: str) -> Response[Any]:
     """The 202 that an accepted upload gets, the first time and every time its Idempotency-Key comes again."""
-    view = await view_of(service, generation, owner)
-    return Response(view, status_code=ACCEPTED, headers={"Location": f"/v1/generations/{generation}"})
+    headers = {"Location": f"/v1/generations/{generation}"}
+    return Response(answer.encode(), status_code=ACCEPTED, headers=headers, media_type=MediaType.JSON)
+
+
+def encode_answer(view: GenerationView) -> str:
+    """What to send of an accepted generation, and to keep with its Idempotency-Key."""
+    return msgspec.json.encode(view).decode()
 
 
 async def view_of(service: Service, generation: str, owner: str) -> GenerationView:
     """A generation as its user sees it now."""
-    return await service.read(_view, generation, owner, service.settings.lease_s)
+    return await service.read(_view, generation, owner, service.settings)
 
 
 async def read_upload(service: Service, request: Request[Any, Any, Any], sink: PhotoSink) -> Form:
@@ -176,6 +196,7 @@ class _Upload:
         self._user = user
         self._slot = slot
         self._started = 0.0  # by the database's clock; the photos' time counts from here
+        self._storing: asyncio.Future[NewGeneration] | None = None
 
     async def expect(self) -> None:
         """Set the deadline of what is stored from now on."""
@@ -195,11 +216,14 @@ class _Upload:
 
     async def store(self, form: Form, styles: Sequence[Style], photos: Sequence[DecodedPhoto]) -> NewGeneration:
         """Store the crops and delete the originals; answers what is to be committed."""
-        return await self._service.run(self._store, form, styles, photos)
+        self._storing = asyncio.ensure_future(self._service.run(self._store, form, styles, photos))
+        return await asyncio.shield(self._storing)
 
     async def clean(self) -> None:
         """After a refusal, delete everything; after acceptance there is nothing left to delete."""
         await self.originals.abandon()
+        if self._storing is not None:  # the thread goes on when the client goes away: wait, or it would store later
+            await asyncio.wait([self._storing])
         await self._service.run(self._delete_unaccepted)
 
     def _store(self, form: Form, styles: Sequence[Style], photos: Sequence[DecodedPhoto]) -> NewGeneration:
@@ -243,19 +267,22 @@ def _commit(
     digests: list[str],
     key: str | None,
     content: bytes,
-) -> None:
-    """Accept: all of it, or nothing."""
+) -> str:
+    """Accept: all of it, or nothing. Answers what to send."""
     if not deadlines.drop(connection, "upload", new.id):
         raise UploadTimeoutError("The upload took too long, and its photos are deleted. Send it again.")
     if not quota.use(connection, new.slot, new.id):
         raise UploadRunningError  # the reservation ran out, and the slot is another upload's by now
     generations.accept(connection, new, service.settings)
     sign_deletion(connection, service.safe, new.id, new.owner, what="originals", digests=digests, key="in memory")
-    if key is not None:
-        idempotency.settle(connection, new.owner, key, content, new.id)
-    accepted = generations.get(connection, new.id)
-    assert accepted is not None
+    accepted = generations.get_owned(connection, new.id, new.owner)
     service.jobs.enqueue(connection, new.id, accepted.goes_at)
+    answer = encode_answer(_view(connection, new.id, new.owner, service.settings))
+    if key is not None:
+        idempotency.settle(connection, new.owner, key, content, generation=new.id, answer=answer)
+    audit.note(connection, "upload", new.id, objects=len(digests))
+    trends.count(connection, "chosen", new.styles)
+    return answer
 
 
 def _expect(connection: sa.Connection, upload: str, lives_s: float) -> float:
@@ -264,9 +291,8 @@ def _expect(connection: sa.Connection, upload: str, lives_s: float) -> float:
     return now
 
 
-def _view(connection: sa.Connection, generation: str, owner: str, lease_s: float) -> GenerationView:
+def _view(connection: sa.Connection, generation: str, owner: str, settings: Settings) -> GenerationView:
     found = generations.get_owned(connection, generation, owner)
-    running = found.state in generations.RUNNING
     position = generations.ahead_of(connection, found) if found.state == "queued" else None
-    queue = generations.estimate(connection, lease_s) if running else None
-    return view_generation(found, generations.avatars_of(connection, found), position, queue)
+    eta_s = generations.eta_s(connection, found, settings)
+    return view_generation(found, generations.avatars_of(connection, found), position, eta_s)

@@ -9,7 +9,7 @@ import msgspec
 from msgspec import Meta
 
 from likeness.records.gallery import Picture, Saved, Story
-from likeness.records.generations import AvatarRow, Estimate, Generation
+from likeness.records.generations import AvatarRow, Generation
 from likeness.records.quota import Left
 
 T = TypeVar("T")
@@ -239,7 +239,7 @@ class Health(msgspec.Struct, frozen=True):
 
 
 def view_generation(
-    found: Generation, avatars: list[AvatarRow], position: int | None, queue: Estimate | None
+    found: Generation, avatars: list[AvatarRow], position: int | None, eta_s: float | None
 ) -> GenerationView:
     """A generation as its user sees it."""
     drawn = sum(row.state not in ("pending",) for row in avatars)
@@ -254,7 +254,7 @@ def view_generation(
         ended_at=maybe(found.ended_at),
         progress=Progress(drawn, len(avatars)),
         position=position,
-        eta_s=None if queue is None else round(queue.wait_s, 1),
+        eta_s=None if eta_s is None else round(eta_s, 1),
         deadlines=Deadlines(
             moment(found.photos_until),
             moment(found.avatars_until),

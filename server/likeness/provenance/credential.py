@@ -21,8 +21,9 @@ from cryptography.hazmat.primitives.serialization import (
 
 from likeness.errors import SettingsError
 from likeness.provenance.development import make_development
+from likeness_plugins import KeyStore
 
-FILE: Final = "provenance.pem"
+NAME: Final = "provenance.pem"
 # The curves that C2PA knows, under its names.
 _CURVES: Final = {"secp256r1": "es256", "secp384r1": "es384", "secp521r1": "es512"}
 _Key = EllipticCurvePrivateKey | Ed25519PrivateKey | RSAPrivateKey
@@ -50,14 +51,14 @@ def read_credential(certificate: Path, key: Path) -> Credential:
     return _credential(_read("c2pa_certificate", certificate), _read("c2pa_key", key), source, f"c2pa_key {key}")
 
 
-def development_credential(folder: Path | None) -> Credential:
-    """A self-made one: kept in the keys folder, made there on first use, or without a folder for this process alone."""
-    if folder is None:
+def development_credential(keys: KeyStore | None) -> Credential:
+    """A self-made one: kept among the keys, made there on first use, or without them for this process alone."""
+    if keys is None:
         pem, source = make_development(), "the certificate made for this run"
     else:
-        from likeness.vault.durable import read_or_create  # noqa: PLC0415 - the command line opens no vault
+        from likeness.vault.key_stores.base import read_or_add  # noqa: PLC0415 - the command line opens no vault
 
-        pem, source = read_or_create(folder / FILE, make_development), f"the file {folder / FILE}"
+        pem, source = read_or_add(keys, NAME, make_development), f"{NAME} among the keys"
     made = _credential(pem, pem, source, source)
     # The authority is for whoever wants to trust it; in the pictures it would only take room.
     signer = x509.load_pem_x509_certificates(made.chain)[0].public_bytes(Encoding.PEM)

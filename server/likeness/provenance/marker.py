@@ -22,6 +22,7 @@ from likeness.provenance.credential import Credential, development_credential, r
 from likeness.provenance.encode import DIGITAL_SOURCE_TYPE, WEBP, encode
 from likeness.provenance.errors import SigningError
 from likeness.provenance.reading import OFFLINE, read_state
+from likeness_plugins import KeyStore
 
 _SETTINGS: Final = {
     # c2pa's thumbnail of a 55 kB avatar is a PNG of two megabytes.
@@ -115,12 +116,12 @@ class Marker:
         return signed.getvalue()
 
 
-def open_marker(certificate: str, key: str, folder: Path | None) -> Marker:
+def open_marker(certificate: str, key: str, keys: KeyStore | None) -> Marker:
     """The marker of the settings `c2pa_certificate` and `c2pa_key`; without them one with a development certificate,
-    from the keys folder, or without a folder for this process alone. Raises SettingsError.
+    from among the keys, or without a store of keys for this process alone. Raises SettingsError.
     """
     if bool(certificate) != bool(key):
         raise SettingsError("Only one of c2pa_certificate and c2pa_key is set. Set both or neither.")
     if certificate:
         return Marker(read_credential(Path(certificate), Path(key)))
-    return Marker(development_credential(folder))
+    return Marker(development_credential(keys))

@@ -1,4 +1,4 @@
-"""The audit of deletions: what went, when, and when it was due. Append-only, by triggers; nothing in it names a user."""
+"""The audit of deletions: what went, when, and when it was due. Append-only, by triggers; it names no user."""
 
 from __future__ import annotations
 
@@ -27,3 +27,10 @@ def note(connection: sa.Connection, kind: Kind, subject: str, *, due_at: float |
     """Append a deletion, in the transaction that completes it. `due_at` only where a deadline promised it."""
     row = {"at": clock(connection), "kind": kind, "subject": subject, "due_at": due_at, "objects": objects}
     connection.execute(sa.insert(_table).values(row))
+
+
+def since(connection: sa.Connection, time: float) -> list[Entry]:
+    """All deletions from a time on, the oldest first."""
+    columns = [_table.c[name] for name in Entry.__struct_fields__]
+    chosen = sa.select(*columns).where(_table.c.at >= time).order_by(_table.c.at, _table.c.id)
+    return [Entry(*row) for row in connection.execute(chosen)]

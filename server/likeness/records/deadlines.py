@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final, Literal
 
 import msgspec
@@ -12,7 +13,10 @@ from likeness.database import clock, insert_unless_there, tables
 Kind = Literal["upload", "refused", "photos", "avatars", "object", "story", "account", "tombstone"]
 # A promise is kept a little early rather than a little late: longer than from one sweep to the next.
 EARLY_S: Final = 2.0
+# Those with a key: it is destroyed first, whatever the store of objects does.
+KEYED: Final = ("photos", "avatars")
 _table = tables.deadlines
+_COLUMNS: Final = (_table.c.kind, _table.c.subject, _table.c.due_at)
 
 
 class Due(msgspec.Struct, frozen=True):
@@ -35,17 +39,35 @@ def expect(connection: sa.Connection, name: str, within_s: float) -> None:
     set_deadline(connection, "object", name, clock(connection) + within_s)
 
 
-def due(connection: sa.Connection, limit: int = 100) -> list[Due]:
-    """What is due by the database's clock, or within moments, the longest overdue first."""
-    chosen = sa.select(_table.c.kind, _table.c.subject, _table.c.due_at).where(
-        _table.c.done_at.is_(None), _table.c.due_at <= clock(connection) + EARLY_S
-    )
-    return [Due(*row) for row in connection.execute(chosen.order_by(_table.c.due_at).limit(limit))]
+def due_keys(connection: sa.Connection, limit: int = 100) -> list[Due]:
+    """Generations whose photos or avatars are due, and whose key was not destroyed yet, the longest overdue first."""
+    keyed = _table.c.kind.in_(KEYED), _table.c.key.is_(None)
+    chosen = sa.select(*_COLUMNS).where(*_due(connection), *keyed).order_by(_table.c.due_at).limit(limit)
+    return [Due(*row) for row in connection.execute(chosen)]
+
+
+def take_due(connection: sa.Connection, for_s: float, limit: int = 20) -> list[Due]:
+    """What is due by the database's clock, or within moments, the longest overdue first: the caller's for so many
+    seconds, then anybody's again.
+    """
+    now = clock(connection)
+    free = sa.select(*_COLUMNS).where(*_due(connection), _table.c.again_at <= now)
+    rows = connection.execute(free.order_by(_table.c.due_at).limit(limit).with_for_update(skip_locked=True))
+    taken = [Due(*row) for row in rows]
+    for each in taken:
+        connection.execute(sa.update(_table).where(_row(each.kind, each.subject)).values(again_at=now + for_s))
+    return taken
+
+
+def give_back(connection: sa.Connection, taken: Sequence[Due]) -> None:
+    """Let anybody try what could not be met, at once."""
+    for each in taken:
+        connection.execute(sa.update(_table).where(_row(each.kind, each.subject)).values(again_at=0.0))
 
 
 def note_key(connection: sa.Connection, kind: Kind, subject: str, key: str) -> None:
     """Keep a destroyed key's public id until the receipt is signed, by whichever process comes so far."""
-    connection.execute(sa.update(_table).where(_row(kind, subject)).values(key=key))
+    connection.execute(sa.update(_table).where(_row(kind, subject), _table.c.key.is_(None)).values(key=key))
 
 
 def noted_key(connection: sa.Connection, kind: Kind, subject: str) -> str:
@@ -66,15 +88,20 @@ def refuse_upload(connection: sa.Connection, upload: str) -> None:
         set_deadline(connection, "refused", upload, clock(connection))
 
 
-def meet(connection: sa.Connection, kind: Kind, subject: str) -> bool:
-    """Mark a deadline as met; False when another process was faster."""
+def meet(connection: sa.Connection, kind: Kind, subject: str) -> Due | None:
+    """Mark a deadline as met, and answer it; None when another process was faster."""
     open_row = sa.update(_table).where(_row(kind, subject), _table.c.done_at.is_(None))
-    return connection.execute(open_row.values(done_at=clock(connection))).rowcount == 1
+    row = connection.execute(open_row.values(done_at=clock(connection)).returning(*_COLUMNS)).first()
+    return None if row is None else Due(*row)
 
 
 def drop(connection: sa.Connection, kind: Kind, subject: str) -> bool:
     """Forget a deadline that has no object any more; False when it was met or forgotten before."""
     return connection.execute(sa.delete(_table).where(_row(kind, subject), _table.c.done_at.is_(None))).rowcount == 1
+
+
+def _due(connection: sa.Connection) -> tuple[sa.ColumnElement[bool], ...]:
+    return _table.c.done_at.is_(None), _table.c.due_at <= clock(connection) + EARLY_S
 
 
 def _row(kind: Kind, subject: str) -> sa.ColumnElement[bool]:

@@ -26,16 +26,23 @@ class Event(msgspec.Struct, frozen=True):
 
 def add_event(connection: sa.Connection, generation: str, kind: Kind, data: dict[str, object] | None = None) -> None:
     """Append an event to a generation, in the transaction of what it tells."""
+    add_events(connection, generation, [(kind, data or {})])
+
+
+def add_events(connection: sa.Connection, generation: str, new: Sequence[tuple[Kind, dict[str, object]]]) -> None:
+    """Append several; the generation's row stays locked to the end, so that numbers are committed in their order."""
     counted = (
         sa.update(tables.generations)
         .where(tables.generations.c.id == generation)
-        .values(events=tables.generations.c.events + 1)
+        .values(events=tables.generations.c.events + len(new))
         .returning(tables.generations.c.events)
     )
-    number = connection.execute(counted).scalar_one()
-    text = msgspec.json.encode({"generation": generation, **(data or {})}).decode()
-    row = {"generation": generation, "number": number, "kind": kind, "data": text}
-    connection.execute(sa.insert(tables.events).values(row))
+    first = connection.execute(counted).scalar_one() - len(new) + 1
+    rows = [
+        {"generation": generation, "number": number, "kind": kind, "data": _json({"generation": generation, **data})}
+        for number, (kind, data) in enumerate(new, first)
+    ]
+    connection.execute(sa.insert(tables.events), rows)
 
 
 def events_after(connection: sa.Connection, generation: str, number: int) -> list[Event]:
@@ -44,10 +51,11 @@ def events_after(connection: sa.Connection, generation: str, number: int) -> lis
     return _events(connection.execute(chosen.order_by(tables.events.c.number)).all())
 
 
-def new_events(connection: sa.Connection, after_id: int) -> list[Event]:
-    """All generations' events after an id."""
-    chosen = sa.select(tables.events).where(tables.events.c.id > after_id).order_by(tables.events.c.id)
-    return _events(connection.execute(chosen.limit(1000)).all())
+def new_events(connection: sa.Connection, after_id: int, missed: Sequence[int] = ()) -> list[Event]:
+    """All generations' events after an id, and those of the ids before it that were not there yet."""
+    table = tables.events
+    chosen = sa.or_(table.c.id > after_id, table.c.id.in_(missed)) if missed else table.c.id > after_id
+    return _events(connection.execute(sa.select(table).where(chosen).order_by(table.c.id).limit(1000)).all())
 
 
 def last_event_id(connection: sa.Connection) -> int:
@@ -62,6 +70,10 @@ def existing(connection: sa.Connection, generations: Sequence[str]) -> set[str]:
         chosen = tables.events.c.generation.in_(generations[start : start + 500])
         found.update(connection.execute(sa.select(tables.events.c.generation).where(chosen).distinct()).scalars())
     return found
+
+
+def _json(data: dict[str, object]) -> str:
+    return msgspec.json.encode(data).decode()
 
 
 def _events(rows: Sequence[sa.Row[tuple[object, ...]]]) -> list[Event]:

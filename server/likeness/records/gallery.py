@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import msgspec
 import sqlalchemy as sa
 
-from likeness.database import clock, tables
+from likeness.database import clock, insert_unless_there, tables
 from likeness.records import deadlines, trends, variants
 from likeness.records.pages import fetch_page
 from likeness.refusals import NotFoundError
@@ -52,7 +52,7 @@ class Picture(msgspec.Struct, frozen=True):
 
 def save(connection: sa.Connection, saved: Sequence[Saved]) -> dict[int, str]:
     """Enter saved avatars; answers gallery ids by index, those of an earlier save where there was one."""
-    ids = {}
+    ids, styles = {}, list[str]()
     for each in saved:
         ready = sa.update(tables.avatars).where(
             tables.avatars.c.generation == each.generation,
@@ -63,8 +63,9 @@ def save(connection: sa.Connection, saved: Sequence[Saved]) -> dict[int, str]:
             deadlines.drop(connection, "object", each.object)
             row = msgspec.structs.asdict(each) | {"saved_at": clock(connection)}
             connection.execute(sa.insert(_saved).values(row))
-            trends.count(connection, "saved", [each.style])
+            styles.append(each.style)
             ids[each.index] = each.id
+    trends.count(connection, "saved", styles)
     return ids
 
 
@@ -109,9 +110,9 @@ def set_picture(connection: sa.Connection, avatar: str, owner: str, *, token: st
     """
     saved, before = get(connection, avatar, owner), get_picture(connection, owner)
     now = clock(connection)
-    changed = sa.update(_pictures).where(_pictures.c.owner == owner).values(avatar=avatar, set_at=now)
-    if not connection.execute(changed).rowcount:
-        connection.execute(sa.insert(_pictures).values(owner=owner, avatar=avatar, token=token, set_at=now))
+    if not insert_unless_there(connection, _pictures, owner=owner, avatar=avatar, token=token, set_at=now):
+        changed = sa.update(_pictures).where(_pictures.c.owner == owner)
+        connection.execute(changed.values(avatar=avatar, set_at=now))
     if before is None or before.avatar != avatar:
         trends.count(connection, "published", [saved.style])
     picture = get_picture(connection, owner)

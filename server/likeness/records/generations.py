@@ -9,7 +9,7 @@ import msgspec
 import sqlalchemy as sa
 
 from likeness.database import clock, tables
-from likeness.records import deadlines, quota, trends, workers
+from likeness.records import deadlines, outbox, quota, workers
 from likeness.records.events import add_event
 from likeness.records.pages import Page, fetch_page
 from likeness.refusals import ConflictError, GoneError, NotFoundError, OverloadedError
@@ -20,6 +20,8 @@ Ending = Literal["done", "failed", "cancelled"]
 RUNNING: Final = ("queued", "rendering")
 # A Lite generation gives way to Plus ones for at most so long.
 LITE_WAITS_S: Final = 900
+# A user's next generation is put so far behind his one before, that others' go in between.
+APART_S: Final = 60
 # Before anything was measured: seconds an avatar, on two CPU cores.
 AVATAR_S: Final = 0.25
 _table = tables.generations
@@ -81,6 +83,8 @@ class Generation(msgspec.Struct, frozen=True, kw_only=True):
     seed: int
     styles: tuple[str, ...]
     created_at: float
+    goes_at: float
+    worker: str | None
     started_at: float | None
     first_avatar_at: float | None
     ended_at: float | None
@@ -97,11 +101,6 @@ class Generation(msgspec.Struct, frozen=True, kw_only=True):
         """Whether unsaved avatars can no longer be had."""
         return self.state in ("expired", "cancelled") or self.avatars_deleted_at is not None
 
-    @property
-    def goes_at(self) -> float:
-        """When its turn comes at the latest, in seconds: the order of the queue."""
-        return self.created_at + (LITE_WAITS_S if self.tier == "lite" else 0)
-
 
 class Estimate(msgspec.Struct, frozen=True):
     """The queue as a whole: generations that wait, and seconds until a new one would be begun."""
@@ -112,6 +111,7 @@ class Estimate(msgspec.Struct, frozen=True):
 
 def accept(connection: sa.Connection, new: NewGeneration, settings: Settings) -> None:
     """Write down an accepted upload: the caller adds the job in the same transaction."""
+    now = clock(connection)
     connection.execute(
         sa.insert(_table).values(
             id=new.id,
@@ -121,7 +121,8 @@ def accept(connection: sa.Connection, new: NewGeneration, settings: Settings) ->
             seed=new.seed,
             styles=msgspec.json.encode(new.styles).decode(),
             consent=new.consent,
-            created_at=clock(connection),
+            created_at=now,
+            goes_at=_turn(connection, new.owner, new.tier, now),
             photos_until=new.photos_until,
             avatars_until=new.avatars_until,
             quota_day=new.slot.day,
@@ -139,13 +140,20 @@ def accept(connection: sa.Connection, new: NewGeneration, settings: Settings) ->
     deadlines.set_deadline(connection, "photos", new.id, new.photos_until)
     deadlines.set_deadline(connection, "avatars", new.id, new.avatars_until)
     deadlines.set_deadline(connection, "tombstone", new.id, new.avatars_until + settings.tombstone_s)
-    trends.count(connection, "chosen", new.styles)
     add_event(connection, new.id, "queued")
 
 
 def get(connection: sa.Connection, generation: str) -> Generation | None:
     """A generation by id, whoever's it is."""
     row = connection.execute(sa.select(_table).where(_table.c.id == generation)).first()
+    return None if row is None else _generation(row, clock(connection))
+
+
+def lock(connection: sa.Connection, generation: str) -> Generation | None:
+    """The same, and nobody else changes it before this transaction ends. Whoever locks anything else of a generation
+    too locks this first: so no two wait for each other.
+    """
+    row = connection.execute(sa.select(_table).where(_table.c.id == generation).with_for_update()).first()
     return None if row is None else _generation(row, clock(connection))
 
 
@@ -203,7 +211,7 @@ def discard(connection: sa.Connection, generation: Generation, indexes: Sequence
 def end(
     connection: sa.Connection, generation: Generation, state: Ending, reason: str | None, settings: Settings
 ) -> bool:
-    """End a running generation: event, deadlines, refund. False when it had ended already."""
+    """End a running generation, as `lock` gave it: event, webhook, deadlines, refund. False when it had ended."""
     now = clock(connection)
     running = sa.update(_table).where(_table.c.id == generation.id, _table.c.state.in_(RUNNING))
     if not connection.execute(running.values(state=state, reason=reason, ended_at=now, worker=None)).rowcount:
@@ -212,7 +220,9 @@ def end(
         tables.avatars.c.generation == generation.id, tables.avatars.c.state == "pending"
     )
     connection.execute(lost.values(state="failed"))
-    add_event(connection, generation.id, state, {"reason": reason} if reason else {})
+    why: dict[str, object] = {"reason": reason} if reason else {}
+    add_event(connection, generation.id, state, why)
+    outbox.tell(connection, settings, f"generation.{state}", generation.id, why)
     if state == "failed" or (state == "cancelled" and generation.first_avatar_at is None):
         quota.refund(connection, generation.slot, generation.id)
     photos_until = now + settings.photos_after_s(generation.tier)
@@ -222,43 +232,77 @@ def end(
 
 def cancel(connection: sa.Connection, generation: str, settings: Settings) -> None:
     """Cancel and let everything unsaved go now; one that is forgotten already is left alone."""
-    found = get(connection, generation)
+    found = lock(connection, generation)
     if found is None or found.avatars_deleted_at is not None:
         return
     if not end(connection, found, "cancelled", "cancelled", settings):
         ended = sa.update(_table).where(_table.c.id == generation, _table.c.state.in_(("done", "failed")))
         if connection.execute(ended.values(state="cancelled")).rowcount:
             add_event(connection, generation, "cancelled")
+            outbox.tell(connection, settings, "generation.cancelled", generation)
     now = clock(connection)
     _bring_forward(connection, generation, now, now)
 
 
-def estimate(connection: sa.Connection, lease_s: float) -> Estimate:
-    """The queue by what the workers measured: pending avatars times seconds an avatar, over live workers."""
-    waiting = connection.execute(
-        sa.select(sa.func.count()).select_from(_table).where(_table.c.state == "queued")
-    ).scalar_one()
-    of_running = tables.avatars.c.generation.in_(sa.select(_table.c.id).where(_table.c.state.in_(RUNNING)))
-    pending = connection.execute(
-        sa.select(sa.func.count()).select_from(tables.avatars).where(of_running, tables.avatars.c.state == "pending")
-    ).scalar_one()
-    stats = workers.stats_of_living(connection, lease_s).values()
-    speeds = [each.get("avatar_s") or AVATAR_S for each in stats] or [AVATAR_S]
-    return Estimate(waiting, pending / sum(1 / speed for speed in speeds))
+def estimate(connection: sa.Connection, settings: Settings) -> Estimate:
+    """The queue by what the workers measured: avatars to draw times seconds an avatar, over live workers."""
+    waiting = _count(connection, _table.c.state == "queued")
+    rendering = _pending(connection, _table.c.state == "rendering")
+    speed = sum(_speeds(connection, settings).values()) or 1 / AVATAR_S
+    return Estimate(waiting, (rendering + waiting * settings.avatars) / speed)
+
+
+def eta_s(connection: sa.Connection, generation: Generation, settings: Settings) -> float | None:
+    """Seconds until a generation is drawn, as the workers have measured their steps; None when it has ended.
+
+    While it is drawn it shares its worker with what else that draws; while it waits, all workers with what goes first.
+    """
+    speeds = _speeds(connection, settings)
+    if generation.state == "rendering" and generation.worker in speeds:
+        beside = _table.c.state == "rendering", _table.c.worker == generation.worker
+        return _pending(connection, *beside) / speeds[generation.worker]
+    if generation.state not in RUNNING:
+        return None
+    before = _pending(connection, _table.c.state == "rendering")
+    before += (ahead_of(connection, generation) + 1) * settings.avatars
+    return before / (sum(speeds.values()) or 1 / AVATAR_S)
 
 
 def check_room(connection: sa.Connection, settings: Settings) -> None:
     """Raise OverloadedError when a new generation could not be begun in time."""
-    queue = estimate(connection, settings.lease_s)
+    queue = estimate(connection, settings)
     if queue.waiting >= settings.queue_most or queue.wait_s > settings.wait_most_s:
         raise OverloadedError(max(30.0, queue.wait_s - settings.wait_most_s))
 
 
 def ahead_of(connection: sa.Connection, generation: Generation) -> int:
     """How many waiting generations are begun before this one."""
-    goes_at = _table.c.created_at + sa.case((_table.c.tier == "lite", LITE_WAITS_S), else_=0)
-    chosen = sa.select(sa.func.count()).where(_table.c.state == "queued", goes_at < generation.goes_at)
-    return connection.execute(chosen).scalar_one()
+    return _count(connection, _table.c.state == "queued", _table.c.goes_at < generation.goes_at)
+
+
+def _turn(connection: sa.Connection, owner: str, tier: Tier, now: float) -> float:
+    """When a new generation's turn is: Plus at once, Lite after at most so long, nobody twice in a row."""
+    mine = sa.select(sa.func.max(_table.c.goes_at)).where(_table.c.owner == owner, _table.c.state == "queued")
+    before = connection.execute(mine).scalar()
+    turn = now + (LITE_WAITS_S if tier == "lite" else 0)
+    return turn if before is None else max(turn, before + APART_S)
+
+
+def _speeds(connection: sa.Connection, settings: Settings) -> dict[str, float]:
+    """Avatars a second of each live worker, as it has measured lately."""
+    stats = workers.stats_of_living(connection, settings.lease_s)
+    return {worker: 1 / (each.get("avatar_s") or AVATAR_S) for worker, each in stats.items()}
+
+
+def _count(connection: sa.Connection, *which: sa.ColumnElement[bool]) -> int:
+    return connection.execute(sa.select(sa.func.count()).select_from(_table).where(*which)).scalar_one()
+
+
+def _pending(connection: sa.Connection, *which: sa.ColumnElement[bool]) -> int:
+    """Avatars that are still to be drawn, of these generations."""
+    table = tables.avatars
+    of_these = table.c.generation.in_(sa.select(_table.c.id).where(*which)), table.c.state == "pending"
+    return connection.execute(sa.select(sa.func.count()).select_from(table).where(*of_these)).scalar_one()
 
 
 def _bring_forward(connection: sa.Connection, generation: str, photos_until: float, avatars_until: float) -> None:

@@ -16,10 +16,13 @@ _table = tables.idempotency
 
 
 class Known(msgspec.Struct, frozen=True):
-    """A request that was accepted before: the digest of its content and the generation that it made."""
+    """A request that was accepted before: the digest of its content, the generation that it made, and the answer that
+    it got (JSON; none where the version before accepted it).
+    """
 
     digest: bytes
     generation: str
+    answer: str | None
 
     def same(self, digest: bytes) -> bool:
         """Whether other content is the same."""
@@ -32,17 +35,18 @@ def claim(connection: sa.Connection, owner: str, key: str, lives_s: float) -> Kn
     connection.execute(sa.delete(_table).where(*_one(owner, key), _table.c.until < now))
     if insert_unless_there(connection, _table, owner=owner, key=key, until=now + lives_s):
         return None
-    row = connection.execute(sa.select(_table.c.digest, _table.c.generation).where(*_one(owner, key))).first()
+    columns = _table.c.digest, _table.c.generation, _table.c.answer
+    row = connection.execute(sa.select(*columns).where(*_one(owner, key))).first()
     if row is None or row.digest is None:
         raise InProgressError
-    return Known(row.digest, row.generation)
+    return Known(*row)
 
 
-def settle(connection: sa.Connection, owner: str, key: str, digest: bytes, generation: str) -> None:
+def settle(connection: sa.Connection, owner: str, key: str, digest: bytes, *, generation: str, answer: str) -> None:
     """Tie a claimed key to the generation, in the transaction that makes it."""
     until = clock(connection) + KEPT_S
     claimed = sa.update(_table).where(*_one(owner, key), _table.c.digest.is_(None))
-    if not connection.execute(claimed.values(digest=digest, generation=generation, until=until)).rowcount:
+    if not connection.execute(claimed.values(digest=digest, generation=generation, answer=answer, until=until)).rowcount:
         raise InProgressError  # the claim ran out, and is another request's by now
 
 

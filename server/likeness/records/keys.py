@@ -26,6 +26,9 @@ def add(connection: sa.Connection, subject: str, key: NewKey) -> NewKey:
     return kept
 
 
-def delete(connection: sa.Connection, subject: str, purpose: str) -> None:
-    """Delete a key's row; follow with `Database.forget_deleted`."""
-    connection.execute(sa.delete(_table).where(_table.c.subject == subject, _table.c.purpose == purpose))
+def take(connection: sa.Connection, subject: str, purpose: str) -> NewKey | None:
+    """Delete a key's row and answer it, to one caller of many; follow with `Database.forget_deleted`."""
+    which = _table.c.subject == subject, _table.c.purpose == purpose
+    columns = _table.c.purpose, _table.c.epoch, _table.c.wrapped
+    row = connection.execute(sa.delete(_table).where(*which).returning(*columns)).first()
+    return None if row is None else NewKey(*row)

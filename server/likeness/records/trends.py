@@ -16,7 +16,7 @@ _table = tables.trends
 
 
 def count(connection: sa.Connection, kind: Kind, styles: Iterable[str]) -> None:
-    """Count each style once for every time that it is named."""
+    """Count each style once for every time that it is named; last in a transaction, since all wait for these rows."""
     day = day_of(clock(connection))
     for style, times in sorted(Counter(styles).items()):  # in one order everywhere: two writers never wait in a circle
         insert_unless_there(connection, _table, style=style, kind=kind, day=day, count=0)

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Final, Literal
 
 import msgspec
 import sqlalchemy as sa
 
 from likeness.database import clock, tables
-from likeness.records.events import add_event
-from likeness.records.generations import RUNNING, Generation, end, get
+from likeness.records.events import Kind, add_events
+from likeness.records.generations import RUNNING, Generation, end, get, lock
 from likeness.settings import Settings
 
 _table = tables.generations
+_AVATAR: Final = (
+    sa.update(tables.avatars)
+    .where(tables.avatars.c.generation == sa.bindparam("of"), tables.avatars.c.index == sa.bindparam("at"))
+    .values({name: sa.bindparam(f"new_{name}") for name in ("style", "look", "state", "object", "digest")})
+)
 
 
 class LostClaimError(Exception):
@@ -49,9 +54,9 @@ def claim(connection: sa.Connection, generation: str, worker: str, settings: Set
 
     Raises DeadWorkerError when this worker has been declared dead.
     """
+    found = lock(connection, generation)
     if not _alive(connection, worker):
         raise DeadWorkerError(worker)
-    found = get(connection, generation)
     if found is None or found.state not in RUNNING:
         return None
     if found.attempts >= settings.attempts:
@@ -84,33 +89,45 @@ def store(connection: sa.Connection, claim: Claim, drawn: Sequence[Drawn]) -> No
     ready = [each for each in drawn if each.state == "ready"]
     first: object = sa.func.coalesce(_table.c.first_avatar_at, now) if ready else _table.c.first_avatar_at
     _hold(connection, claim, {"first_avatar_at": first})
-    for each in drawn:
-        row = sa.update(tables.avatars).where(
-            tables.avatars.c.generation == generation,
-            tables.avatars.c.index == each.index,
-            tables.avatars.c.state == "pending",
-        )
-        values = {name: getattr(each, name) for name in ("style", "look", "state", "object", "digest")}
-        if connection.execute(row.values(values)).rowcount and each.state == "ready":
-            url = f"/v1/generations/{generation}/avatars/{each.index}"
-            data = {"index": each.index, "style": each.style, "look": each.look, "url": url}
-            add_event(connection, generation, "avatar", data)
-    left = len(_pending(connection, generation))
+    pending = _pending(connection, generation)
+    new = [each for each in drawn if each.index in pending]  # one that came twice, for whatever reason, is one
+    if new:
+        connection.execute(_AVATAR, [_avatar_row(generation, each) for each in new])
+    told: list[tuple[Kind, dict[str, object]]] = [
+        ("avatar", _avatar_data(generation, each)) for each in new if each.state == "ready"
+    ]
     of = connection.execute(
         sa.select(sa.func.count()).select_from(tables.avatars).where(tables.avatars.c.generation == generation)
     ).scalar_one()
-    add_event(connection, generation, "progress", {"drawn": of - left, "of": of})
+    progress: dict[str, object] = {"drawn": of - len(pending) + len(new), "of": of}
+    add_events(connection, generation, [*told, ("progress", progress)])
+
+
+def take_back(connection: sa.Connection, claim: Claim, lost: Sequence[str]) -> None:
+    """Make avatars pending again whose objects the store has lost, to be drawn anew."""
+    _hold(connection, claim, {"fence": claim.fence})
+    of_it = tables.avatars.c.generation == claim.generation.id, tables.avatars.c.object.in_(lost)
+    connection.execute(
+        sa.update(tables.avatars).where(*of_it).values(state="pending", object=None, digest=None)
+    )
+
+
+def stored_by(connection: sa.Connection, claim: Claim) -> list[str]:
+    """The objects of a claimed generation's avatars."""
+    of_it = tables.avatars.c.generation == claim.generation.id, tables.avatars.c.object.is_not(None)
+    return [str(name) for name in connection.execute(sa.select(tables.avatars.c.object).where(*of_it)).scalars()]
 
 
 def finish(connection: sa.Connection, claim: Claim, settings: Settings) -> None:
     """End a generation by what was stored: done with at least four fifths of its avatars, else failed."""
     _hold(connection, claim, {"worker": _table.c.worker})
+    current = lock(connection, claim.generation.id)
+    assert current is not None
     states = connection.execute(
         sa.select(tables.avatars.c.state).where(tables.avatars.c.generation == claim.generation.id)
     ).scalars()
     kept = [state not in ("failed", "refused", "pending") for state in states]
     enough = sum(kept) * 5 >= len(kept) * 4
-    current = get(connection, claim.generation.id) or claim.generation
     end(connection, current, "done" if enough else "failed", None if enough else "too_few_avatars", settings)
 
 
@@ -127,7 +144,7 @@ def running(connection: sa.Connection) -> list[str]:
 
 def give_up(connection: sa.Connection, generation: str, settings: Settings) -> None:
     """End a generation that nobody draws any more."""
-    found = get(connection, generation)
+    found = lock(connection, generation)
     if found is not None:
         end(connection, found, "failed", "gave_up", settings)
 
@@ -155,6 +172,18 @@ def _pending(connection: sa.Connection, generation: str) -> frozenset[int]:
     return frozenset(connection.execute(chosen).scalars())
 
 
+def _avatar_row(generation: str, drawn: Drawn) -> dict[str, object]:
+    values = msgspec.structs.asdict(drawn)
+    return {"of": generation, "at": values.pop("index"), **{f"new_{name}": value for name, value in values.items()}}
+
+
+def _avatar_data(generation: str, drawn: Drawn) -> dict[str, object]:
+    url = f"/v1/generations/{generation}/avatars/{drawn.index}"
+    return {"index": drawn.index, "style": drawn.style, "look": drawn.look, "url": url}
+
+
 def _alive(connection: sa.Connection, worker: str) -> bool:
-    row = connection.execute(sa.select(tables.workers.c.ended_at).where(tables.workers.c.id == worker)).first()
+    """Whether a worker may claim; until this transaction ends nobody declares it dead and hands its jobs on."""
+    chosen = sa.select(tables.workers.c.ended_at).where(tables.workers.c.id == worker)
+    row = connection.execute(chosen.with_for_update(read=True)).first()
     return row is not None and row.ended_at is None

@@ -35,15 +35,16 @@ def end(connection: sa.Connection, worker: str) -> None:
     connection.execute(alive.values(ended_at=clock(connection)))
 
 
-def bury(connection: sa.Connection, lease_s: float) -> list[str]:
-    """Declare those dead whose lease has run out; answers all that died lately.
-
-    Not only the newly dead: a worker may take one more job between its death and its noticing.
-    """
+def bury(connection: sa.Connection, lease_s: float) -> int:
+    """Declare those dead whose lease has run out; answers how many."""
     now = clock(connection)
     silent = sa.update(_table).where(_table.c.ended_at.is_(None), _table.c.beat_at < now - lease_s)
-    connection.execute(silent.values(ended_at=now))
-    return list(connection.execute(sa.select(_table.c.id).where(_table.c.ended_at > now - REMEMBERED_S)).scalars())
+    return connection.execute(silent.values(ended_at=now)).rowcount
+
+
+def living(connection: sa.Connection) -> set[str]:
+    """Those that have neither ended nor been declared dead."""
+    return set(connection.execute(sa.select(_table.c.id).where(_table.c.ended_at.is_(None))).scalars())
 
 
 def stats_of_living(connection: sa.Connection, lease_s: float) -> dict[str, dict[str, float]]:

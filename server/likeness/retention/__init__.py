@@ -1,6 +1,7 @@
 """The promise: what is past its deadline is unreadable, gone, and signed for."""
 
 from likeness.retention.erase import (
+    destroy_key,
     erase_account,
     erase_avatars,
     erase_discarded,
@@ -9,10 +10,12 @@ from likeness.retention.erase import (
     erase_upload,
     sign_deletion,
 )
-from likeness.retention.sweeper import Sweeper, sweep
+from likeness.retention.sweeper import Sweeper, destroy_due_keys, sweep
 
 __all__ = [
     "Sweeper",
+    "destroy_due_keys",
+    "destroy_key",
     "erase_account",
     "erase_avatars",
     "erase_discarded",

@@ -1,7 +1,8 @@
 """Erasing, always in this order: the key's row, the write-ahead log, the objects, then receipt, event and deadline.
 
 Killed at any point, it is begun again by the sweeper, since the deadline is met last; done twice, the second finds
-nothing to do. After the first two steps the objects are noise, whatever becomes of the rest.
+nothing to do. After the first two steps the objects are noise, whatever becomes of the rest: `destroy_key` is these
+two alone, for which no store of objects has to answer.
 """
 
 from __future__ import annotations
@@ -9,17 +10,20 @@ from __future__ import annotations
 import datetime
 import hashlib
 from collections.abc import Sequence
+from typing import Literal
 
 import sqlalchemy as sa
 
 from likeness.database import clock, tables
 from likeness.errors import LikenessError
-from likeness.records import deadlines, gallery, generations, keys, receipts, variants
+from likeness.records import audit, deadlines, gallery, generations, keys, outbox, receipts, variants
 from likeness.records.events import add_event
 from likeness.safe import Purpose, Safe
 from likeness.settings import Settings
 from likeness.vault import Deletion, Receipt
 from likeness.worker import jobs
+
+Keyed = Literal["photos", "avatars"]
 
 
 class StillReadableError(LikenessError):
@@ -31,44 +35,49 @@ class StillReadableError(LikenessError):
 def erase_upload(safe: Safe, generation: str) -> None:
     """Delete what an upload that was never accepted left: originals, whose key was in memory alone, and crops."""
     safe.database.write(deadlines.refuse_upload, generation)
-    _delete_all(safe, "uploads", generation)
-    _delete_all(safe, "photos", generation)
-    safe.database.write(deadlines.drop, "refused", generation)
+    count = _delete_all(safe, "uploads", generation) + _delete_all(safe, "photos", generation)
+    safe.database.write(_upload_gone, generation, count)
+
+
+def destroy_key(safe: Safe, kind: Keyed, generation: str, settings: Settings) -> None:
+    """Make a generation's photos, or its unsaved avatars, unreadable; one that still needs its photos fails for it."""
+    if kind == "photos":
+        safe.database.write(_take_photo_key, generation, settings)
+    else:
+        safe.database.write(_take_key, generation, "avatar", "avatars")
+    _forget(safe)
 
 
 def erase_photos(safe: Safe, generation: str, settings: Settings) -> None:
     """Make a generation's photos unreadable and delete them; one that is still running fails for it."""
-    safe.database.write(_take_photo_key, generation, settings)
-    _forget(safe)
+    destroy_key(safe, "photos", generation, settings)
     digests = safe.database.read(_photo_digests, generation)
     _delete_all(safe, "photos", generation)
-    safe.database.write(_photos_gone, safe, generation, digests)
+    safe.database.write(_photos_gone, safe, generation, digests, settings)
 
 
-def erase_avatars(safe: Safe, generation: str) -> None:
+def erase_avatars(safe: Safe, generation: str, settings: Settings) -> None:
     """Make a generation's unsaved avatars unreadable and delete them; saved ones live on in the gallery."""
-    safe.database.write(_take_key, generation, "avatar", "avatars")
-    _forget(safe)
+    destroy_key(safe, "avatars", generation, settings)
     digests = safe.database.read(_avatar_digests, generation)
     _delete_all(safe, "avatars", generation)
-    safe.database.write(_avatars_gone, safe, generation, digests)
+    safe.database.write(_avatars_gone, safe, generation, digests, settings)
 
 
 def erase_discarded(safe: Safe, generation: str, owner: str, rows: Sequence[generations.AvatarRow]) -> None:
     """Delete discarded avatars' objects; their key goes with the other avatars' of the generation."""
     made = safe.database.write(variants.take, "avatar", generation, [row.index for row in rows])
     gone = [(row.object, row.digest) for row in rows if row.object] + [(each.object, each.digest) for each in made]
-    for name, _ in gone:
-        safe.objects.delete(name)
+    safe.objects.delete_many([name for name, _ in gone])
     digests = [digest for _, digest in gone if digest]
     if digests:
-        safe.database.write(sign_deletion, safe, generation, owner, what="discarded avatars", digests=digests, key="")
+        safe.database.write(_discarded_gone, safe, generation, owner, digests)
 
 
 def erase_object(safe: Safe, name: str) -> None:
     """Delete one object that is in no row any more, or never came to be in one."""
     safe.objects.delete(name)
-    safe.database.write(deadlines.drop, "object", name)
+    safe.database.write(_object_gone, name)
 
 
 def erase_account(safe: Safe, owner: str, settings: Settings) -> str:
@@ -77,15 +86,14 @@ def erase_account(safe: Safe, owner: str, settings: Settings) -> str:
     while found := safe.database.write(_cancel_all, owner, settings):
         for generation in found:
             erase_photos(safe, generation, settings)
-            erase_avatars(safe, generation)
+            erase_avatars(safe, generation, settings)
         deletions += safe.database.write(_forget_all, found)
     safe.database.write(_take_key, owner, "gallery", "account")
     _forget(safe)
     saved = [(each.object, each.digest) for each in safe.database.read(gallery.everything, owner)]
     saved += [(each.object, each.digest) for each in safe.database.read(variants.of_owner, owner)]
-    for name, _ in saved:
-        safe.objects.delete(name)
-    key = safe.database.write(_account_gone, owner)
+    safe.objects.delete_many([name for name, _ in saved])
+    key = safe.database.write(_account_gone, owner, len(saved))
     if saved:
         deletions.append(Deletion("gallery", _moment(safe.now()), [digest for _, digest in saved], key))
     return safe.signer.sign(Receipt("account", deletions=deletions))
@@ -94,7 +102,10 @@ def erase_account(safe: Safe, owner: str, settings: Settings) -> str:
 def sign_deletion(
     connection: sa.Connection, safe: Safe, generation: str, owner: str, *, what: str, digests: list[str], key: str
 ) -> None:
-    """Add a deletion to a generation's receipt, and sign all of it anew. `key` is the destroyed key's id, or empty."""
+    """Add a deletion to a generation's receipt, and sign all of it anew. `key` is the destroyed key's id, or empty.
+
+    The generation is locked, so that of two deletions at the same moment neither is left out.
+    """
     deletions = receipts.deletions_of(connection, generation)
     deletions.append(Deletion(what, _moment(clock(connection)), digests, key))
     jws = safe.signer.sign(Receipt(generation, deletions=deletions))
@@ -102,7 +113,7 @@ def sign_deletion(
 
 
 def _take_photo_key(connection: sa.Connection, generation: str, settings: Settings) -> None:
-    found = generations.get(connection, generation)
+    found = generations.lock(connection, generation)
     if found is not None:
         generations.end(connection, found, "failed", "too_late", settings)
     _take_key(connection, generation, "photo", "photos")
@@ -110,10 +121,8 @@ def _take_photo_key(connection: sa.Connection, generation: str, settings: Settin
 
 def _take_key(connection: sa.Connection, subject: str, purpose: Purpose, kind: deadlines.Kind) -> None:
     """Delete a key's row, and keep its public id with the deadline: who signs the receipt may be another process."""
-    kept = keys.get(connection, subject, purpose)
-    if kept is not None:
-        keys.delete(connection, subject, purpose)
-        deadlines.note_key(connection, kind, subject, hashlib.sha256(kept.wrapped).hexdigest()[:16])
+    kept = keys.take(connection, subject, purpose)
+    deadlines.note_key(connection, kind, subject, hashlib.sha256(kept.wrapped).hexdigest()[:16] if kept else "")
 
 
 def _forget(safe: Safe) -> None:
@@ -122,10 +131,11 @@ def _forget(safe: Safe) -> None:
         raise StillReadableError("The write-ahead log could not be emptied: another process holds it. Trying again.")
 
 
-def _delete_all(safe: Safe, prefix: str, generation: str) -> None:
+def _delete_all(safe: Safe, prefix: str, generation: str) -> int:
     """Delete by listing, not by rows: a process that died between object and row left some in no row."""
-    for name in list(safe.objects.names(f"{prefix}/{generation}/")):
-        safe.objects.delete(name)
+    names = list(safe.objects.names(f"{prefix}/{generation}/"))
+    safe.objects.delete_many(names)
+    return len(names)
 
 
 def _photo_digests(connection: sa.Connection, generation: str) -> list[str]:
@@ -140,20 +150,44 @@ def _avatar_digests(connection: sa.Connection, generation: str) -> list[str]:
     return [str(digest) for digest in connection.execute(chosen).scalars()] + made
 
 
-def _photos_gone(connection: sa.Connection, safe: Safe, generation: str, digests: list[str]) -> None:
-    found = generations.get(connection, generation)
-    if not deadlines.meet(connection, "photos", generation) or found is None:
+def _upload_gone(connection: sa.Connection, upload: str, count: int) -> None:
+    if deadlines.drop(connection, "refused", upload):
+        audit.note(connection, "upload", upload, objects=count)
+
+
+def _object_gone(connection: sa.Connection, name: str) -> None:
+    deadlines.drop(connection, "object", name)
+    audit.note(connection, "object", name, objects=1)
+
+
+def _discarded_gone(connection: sa.Connection, safe: Safe, generation: str, owner: str, digests: list[str]) -> None:
+    generations.lock(connection, generation)
+    sign_deletion(connection, safe, generation, owner, what="discarded avatars", digests=digests, key="")
+    audit.note(connection, "discarded", generation, objects=len(digests))
+
+
+def _photos_gone(
+    connection: sa.Connection, safe: Safe, generation: str, digests: list[str], settings: Settings
+) -> None:
+    found = generations.lock(connection, generation)
+    met = deadlines.meet(connection, "photos", generation)
+    if met is None or found is None:
         return
     connection.execute(sa.delete(tables.photos).where(tables.photos.c.generation == generation))
     _mark(connection, generation, {"photos_deleted_at": clock(connection)})
     key = deadlines.noted_key(connection, "photos", generation)
     sign_deletion(connection, safe, generation, found.owner, what="photos", digests=digests, key=key)
+    audit.note(connection, "photos", generation, due_at=met.due_at, objects=len(digests))
     add_event(connection, generation, "photos_deleted")
+    outbox.tell(connection, settings, "photos.deleted", generation)
 
 
-def _avatars_gone(connection: sa.Connection, safe: Safe, generation: str, digests: list[str]) -> None:
-    found = generations.get(connection, generation)
-    if not deadlines.meet(connection, "avatars", generation) or found is None:
+def _avatars_gone(
+    connection: sa.Connection, safe: Safe, generation: str, digests: list[str], settings: Settings
+) -> None:
+    found = generations.lock(connection, generation)
+    met = deadlines.meet(connection, "avatars", generation)
+    if met is None or found is None:
         return
     rows = tables.avatars.c.generation == generation
     unsaved = sa.update(tables.avatars).where(rows, tables.avatars.c.state.in_(("ready", "pending")))
@@ -164,9 +198,11 @@ def _avatars_gone(connection: sa.Connection, safe: Safe, generation: str, digest
     if digests:
         key = deadlines.noted_key(connection, "avatars", generation)
         sign_deletion(connection, safe, generation, found.owner, what="avatars", digests=digests, key=key)
+    audit.note(connection, "avatars", generation, due_at=met.due_at, objects=len(digests))
     if found.state != "cancelled":
         _mark(connection, generation, {"state": "expired"})
         add_event(connection, generation, "expired")
+        outbox.tell(connection, settings, "generation.expired", generation)
 
 
 def _mark(connection: sa.Connection, generation: str, values: dict[str, object]) -> None:
@@ -176,7 +212,8 @@ def _mark(connection: sa.Connection, generation: str, values: dict[str, object])
 def _cancel_all(connection: sa.Connection, owner: str, settings: Settings) -> list[str]:
     """Cancel what there is, and let the sweeper go on with the account should this process die."""
     deadlines.set_deadline(connection, "account", owner, clock(connection))
-    found = connection.execute(sa.select(tables.generations.c.id).where(tables.generations.c.owner == owner))
+    mine = sa.select(tables.generations.c.id).where(tables.generations.c.owner == owner)
+    found = connection.execute(mine.order_by(tables.generations.c.id))
     cancelled = list(found.scalars())
     for generation in cancelled:
         generations.cancel(connection, generation, settings)
@@ -192,7 +229,7 @@ def _forget_all(connection: sa.Connection, erased: list[str]) -> list[Deletion]:
     return deletions
 
 
-def _account_gone(connection: sa.Connection, owner: str) -> str:
+def _account_gone(connection: sa.Connection, owner: str, count: int) -> str:
     """Delete all rows of an owner but the quota's; answers the destroyed key's id."""
     key = deadlines.noted_key(connection, "account", owner)
     mine = sa.select(tables.stories.c.id).where(tables.stories.c.owner == owner)
@@ -203,7 +240,8 @@ def _account_gone(connection: sa.Connection, owner: str) -> str:
     for table in (tables.gallery, tables.pictures, tables.idempotency):
         connection.execute(sa.delete(table).where(table.c.owner == owner))
     connection.execute(sa.delete(tables.keys).where(tables.keys.c.subject == owner))
-    deadlines.drop(connection, "account", owner)
+    if deadlines.drop(connection, "account", owner):
+        audit.note(connection, "account", "", objects=count)
     return key
 
 
@@ -212,6 +250,7 @@ def forget_generation(connection: sa.Connection, generation: str) -> None:
     for table in (tables.avatars, tables.photos, tables.events, tables.receipts):
         connection.execute(sa.delete(table).where(table.c.generation == generation))
     variants.take(connection, "avatar", generation)
+    outbox.forget(connection, generation)
     connection.execute(sa.delete(tables.keys).where(tables.keys.c.subject == generation))
     connection.execute(sa.delete(tables.deadlines).where(tables.deadlines.c.subject == generation))
     connection.execute(sa.delete(tables.generations).where(tables.generations.c.id == generation))

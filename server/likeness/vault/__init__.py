@@ -3,8 +3,9 @@ a signed receipt of what is gone.
 """
 
 from likeness.vault.errors import KeyGoneError, ReceiptError, StorageError, TamperedError, VaultError
+from likeness.vault.key_stores import open_key_store
 from likeness.vault.keyring import Keyring, Wrapped
-from likeness.vault.objects import Objects, ObjectWriter, open_objects
+from likeness.vault.objects import ObjectEntry, Objects, open_objects
 from likeness.vault.receipts import Deletion, Receipt, ReceiptSigner, verify_receipt
 from likeness.vault.stream import Decryptor, Encryptor, context, decrypt, encrypt, new_key
 
@@ -14,7 +15,7 @@ __all__ = [
     "Encryptor",
     "KeyGoneError",
     "Keyring",
-    "ObjectWriter",
+    "ObjectEntry",
     "Objects",
     "Receipt",
     "ReceiptError",
@@ -27,6 +28,7 @@ __all__ = [
     "decrypt",
     "encrypt",
     "new_key",
+    "open_key_store",
     "open_objects",
     "verify_receipt",
 ]

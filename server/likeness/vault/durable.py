@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -23,19 +23,25 @@ def key_errors(path: Path) -> Iterator[None]:
         raise VaultError(f"The key file {path} cannot be used ({reason}). Check permissions and free space.") from exc
 
 
-def read_or_create(path: Path, make: Callable[[], bytes]) -> bytes:
-    """The content of a private file, made on first use; of several processes that make it at once, one wins and all
-    read what the winner wrote.
+def create(path: Path, data: bytes) -> None:
+    """Write a private file whole, or leave what another process has put there meanwhile.
 
-    The file has mode 0600 and its folder 0700. Raises VaultError, or FileNotFoundError when someone destroys the file
-    at this moment.
+    The file has mode 0600 and its folder 0700. Raises FileNotFoundError when someone destroys the draft at this moment.
     """
-    with key_errors(path):
+    _make_private(path.parent)
+    # A crash can leave this behind; the name begins with the file's own, so that who destroys that finds this too.
+    draft = path.with_name(f"{path.name}.{secrets.token_hex(8)}.draft")
+    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
         try:
-            return path.read_bytes()
-        except FileNotFoundError:
-            _create(path, make())
-        return path.read_bytes()
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+            # Unlike a rename, a link never replaces.
+            with suppress(FileExistsError):
+                os.link(draft, path)
+        finally:
+            draft.unlink()
+    fsync_folder(path.parent)
 
 
 def destroy(path: Path) -> None:
@@ -69,24 +75,6 @@ def _fsync(path: Path, flags: int) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-
-
-def _create(path: Path, data: bytes) -> None:
-    """Write whole, or leave what another process has put there meanwhile."""
-    _make_private(path.parent)
-    # A crash can leave this behind; the name begins with the file's own, so that who destroys that finds this too.
-    draft = path.with_name(f"{path.name}.{secrets.token_hex(8)}.draft")
-    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-        try:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-            # Unlike a rename, a link never replaces.
-            with suppress(FileExistsError):
-                os.link(draft, path)
-        finally:
-            draft.unlink()
-    fsync_folder(path.parent)
 
 
 def _make_private(folder: Path) -> None:

@@ -1,10 +1,10 @@
 """What the vault refuses or fails at.
 
 LikenessError
-├── VaultError              what is stored cannot be used; also key files that are damaged
+├── VaultError              what is stored cannot be used; also keys that are damaged
 │   ├── TamperedError       ciphertext was cut, reordered, swapped or altered, or key or context are not its own
 │   ├── KeyGoneError        the key was destroyed: nothing opens this any more
-│   └── StorageError        the store of objects does not answer, is full or refuses
+│   └── StorageError        the store of objects, or that of keys, does not answer, is full or refuses
 └── ReceiptError            a deletion receipt that proves nothing
 """
 
@@ -39,7 +39,7 @@ class KeyGoneError(VaultError):
 
 
 class StorageError(VaultError):
-    """The store of objects fails; a later try may work."""
+    """The store of objects, or that of keys, fails; a later try may work."""
 
     code = "storage_unavailable"
     status = 503

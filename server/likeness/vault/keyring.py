@@ -1,6 +1,6 @@
-"""Keys that open the stored keys, in files outside the database, so that destroying one file closes every copy.
+"""Keys that open the stored keys, kept outside the database, so that destroying one of them closes every copy.
 
-A stored key is wrapped under the epoch of the hour its deadline falls in. Once that hour is over the epoch's file is
+A stored key is wrapped under the epoch of the hour its deadline falls in. Once that hour is over the epoch's key is
 destroyed, and what write-ahead logs and backups of the database still hold opens nothing. The epoch `kept` is for keys
 without a deadline, which are destroyed one by one.
 """
@@ -9,22 +9,21 @@ from __future__ import annotations
 
 import re
 import secrets
-from pathlib import Path
 from typing import Final
 
 import msgspec
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from likeness.vault.durable import destroy, fsync_folder, key_errors, read_or_create
 from likeness.vault.errors import KeyGoneError, TamperedError, VaultError
+from likeness.vault.key_stores.base import read_or_add
 from likeness.vault.stream import KEY_BYTES, new_key
+from likeness_plugins import KeyStore
 
 HOUR_S: Final = 3600
 KEPT: Final = "kept"
 _NONCE: Final = 12
 _EPOCH: Final = re.compile(r"hour-(-?\d+)|kept", re.ASCII)
-_FILE_OF_HOUR: Final = re.compile(r"hour-(-?\d+)(?:\.\w+\.draft)?", re.ASCII)
 _SECRET: Final = re.compile(r"[a-z0-9-]+")
 
 
@@ -36,35 +35,29 @@ class Wrapped(msgspec.Struct, frozen=True):
 
 
 class Keyring:
-    """The folder of epoch keys and secrets; API and workers may share it.
+    """Epoch keys and secrets in a store that the processes of a fleet share.
 
-    No key stays in memory: files are read each time, so that what is destroyed is gone for every process at once.
+    No key stays in memory: the store is asked each time, so that what is destroyed is gone for every process at once.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
+    def __init__(self, store: KeyStore) -> None:
+        self.store = store
 
     def wrap(self, key: bytes, context: bytes, until: float | None) -> Wrapped:
         """Wrap a key that must be gone in the hour of `until` (epoch seconds), or a kept one; makes its epoch."""
         epoch = KEPT if until is None else f"hour-{int(until // HOUR_S)}"
-        try:
-            aead = AESGCM(_checked(read_or_create(self._folder / epoch, new_key), epoch))
-        except FileNotFoundError as exc:
-            raise KeyGoneError from exc  # destroyed as soon as made: the hour is over
+        aead = AESGCM(_checked(read_or_add(self.store, epoch, new_key), epoch))
         nonce = secrets.token_bytes(_NONCE)
         return Wrapped(epoch, nonce + aead.encrypt(nonce, key, _associated(epoch, context)))
 
     def unwrap(self, wrapped: Wrapped, context: bytes) -> bytes:
         """The key; raises KeyGoneError when its epoch was destroyed, TamperedError when it does not open."""
-        # The name comes from the database and becomes a path.
+        # The name comes from the database, and may become a path.
         if not _EPOCH.fullmatch(wrapped.epoch) or len(wrapped.data) < _NONCE:
             raise TamperedError
-        path = self._folder / wrapped.epoch
-        try:
-            with key_errors(path):
-                epoch_key = path.read_bytes()
-        except FileNotFoundError as exc:
-            raise KeyGoneError from exc
+        epoch_key = self.store.read(wrapped.epoch)
+        if epoch_key is None:
+            raise KeyGoneError
         aead = AESGCM(_checked(epoch_key, wrapped.epoch))
         nonce, data = wrapped.data[:_NONCE], wrapped.data[_NONCE:]
         try:
@@ -73,39 +66,37 @@ class Keyring:
             raise TamperedError from exc
 
     def destroy_epochs_before(self, now: float) -> list[str]:
-        """Destroy the epochs whose hour is over at `now` (epoch seconds), and drafts of theirs that a crash left.
+        """Destroy the epochs whose hour is over at `now` (epoch seconds); answers their names.
 
-        Returns the names of the epochs; raises VaultError after it has tried all.
+        Raises the first VaultError after it has tried all.
         """
-        if not self._folder.exists():
-            return []
-        over = sorted(path for path in self._folder.iterdir() if _is_over(path.name, now))
-        failed: list[OSError] = []
-        for path in over:
-            # One file that resists must not keep the others.
+        over = sorted(name for name in self.store.names() if _is_over(name, now))
+        failed: list[VaultError] = []
+        for name in over:
+            # One key that resists must not keep the others.
             try:
-                destroy(path)
-            except OSError as exc:
-                failed.append(exc)
-        if over:
-            fsync_folder(self._folder)
+                self.store.destroy(name)
+            except VaultError as error:
+                failed.append(error)
         if failed:
-            raise VaultError("Key files whose time is over could not be destroyed. Destroy them by hand.") from failed[
-                0
-            ]
-        return [path.name for path in over if _EPOCH.fullmatch(path.name)]
+            raise failed[0]
+        return over
 
     def secret(self, name: str) -> bytes:
-        """32 bytes that stay the same for as long as the folder does, made on first use."""
+        """32 bytes that stay the same for as long as the store does, made on first use."""
         if not _SECRET.fullmatch(name):
             raise ValueError(f"{name!r} cannot name a secret: use a-z, 0-9 and hyphens")
-        file = f"{name}.secret"
-        return _checked(read_or_create(self._folder / file, new_key), file)
+        kept = f"{name}.secret"
+        return _checked(read_or_add(self.store, kept, new_key), kept)
+
+    def epochs(self) -> list[str]:
+        """The names of all epochs that are there, those of past hours too."""
+        return sorted(name for name in self.store.names() if _EPOCH.fullmatch(name))
 
 
 def _is_over(name: str, now: float) -> bool:
-    match = _FILE_OF_HOUR.fullmatch(name)
-    return match is not None and int(match[1]) < now // HOUR_S
+    match = _EPOCH.fullmatch(name)
+    return match is not None and name != KEPT and int(match[1]) < now // HOUR_S
 
 
 def _associated(epoch: str, context: bytes) -> bytes:
@@ -114,9 +105,9 @@ def _associated(epoch: str, context: bytes) -> bytes:
 
 
 def _checked(key: bytes, name: str) -> bytes:
-    # Another process may be destroying the file at this moment: zeros are no key.
+    # Another process may be overwriting its file at this moment: zeros are no key.
     if key == bytes(KEY_BYTES):
         raise KeyGoneError
     if len(key) != KEY_BYTES:
-        raise VaultError(f"The key file {name} is damaged. Restore it from a backup of the keys.")
+        raise VaultError(f"The key {name} is damaged. Restore it from a backup of the keys.")
     return key

@@ -6,40 +6,50 @@ import os
 import re
 import secrets
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from datetime import timedelta
 from pathlib import Path
-from types import TracebackType
-from typing import TYPE_CHECKING, Final, Self
+from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
 import msgspec
 import obstore
-from obstore.exceptions import BaseError
+from obstore.exceptions import BaseError, PermissionDeniedError, UnauthenticatedError
 from obstore.store import LocalStore, from_url
 
 from likeness.vault.durable import fsync_file, fsync_folder
 from likeness.vault.errors import StorageError
 
 if TYPE_CHECKING:
-    from obstore.store import ObjectStore
+    from obstore.store import ClientConfig, ObjectStore, RetryConfig
 
-# The least that S3 takes as a part of an upload in parts; together with the parts in flight, the memory of a writer.
-_PIECE_BYTES: Final = 1 << 20
-_PART_BYTES: Final = 5 * 1024 * 1024
-_PARTS_IN_FLIGHT: Final = 2
 # The same on every store, though some take more: a local store keeps `name#1` for its own temporary files.
 _NAME: Final = re.compile(r"[\w.-]+(?:/[\w.-]+)*", re.ASCII)
 _TEMPORARY: Final = re.compile(r".+#\d+", re.ASCII)
+# What S3 calls the only version that it keeps while versioning is suspended.
+_UNVERSIONED: Final = "null"
+_LOSES: Final = "The store of objects loses what is written. Check its settings."
+_KEEPS_VERSIONS: Final = (
+    "The bucket keeps old versions of its objects, so what is deleted would not be gone. "
+    "Suspend its versioning and delete its old versions, or use another bucket."
+)
+# A store that does not answer is an error after 20 s, at worst 40: a retry that begins in time may take as long again.
+_PATIENCE: Final[ClientConfig] = {"connect_timeout": "5s", "timeout": "20s"}
+_RETRIES: Final[RetryConfig] = {"max_retries": 3, "retry_timeout": timedelta(seconds=20)}
 
 
 def open_objects(location: str) -> Objects:
-    """Open a folder, which is made when missing, or a URL; raises StorageError."""
+    """Open a folder, which is made when missing, or a URL; raises StorageError.
+
+    obstore reads the rest from the environment, for s3:// the usual AWS_ENDPOINT_URL, AWS_REGION, AWS_ACCESS_KEY_ID,
+    AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN, AWS_WEB_IDENTITY_TOKEN_FILE with AWS_ROLE_ARN, and AWS_ALLOW_HTTP.
+    """
     scheme = urlsplit(location).scheme if "://" in location else "file"
     with _translated(f"open the store of objects ({scheme})"):
         if scheme != "file":
-            return Objects(from_url(location))
+            return Objects(from_url(location, client_options=_client_options(), retry_config=_RETRIES))
         folder = Path(url2pathname(urlsplit(location).path) if "://" in location else location).absolute()
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         return Objects(LocalStore(folder), folder)
@@ -57,20 +67,12 @@ class Objects:
 
     def put(self, name: str, data: bytes) -> None:
         """Store, replacing what had the name."""
-        with _translated(f"store {_checked(name)}"):
-            obstore.put(self._store, name, data, use_multipart=False)
-            self._settle(name)
+        self._put(name, data)
 
     def get(self, name: str) -> bytes:
         """Raises FileNotFoundError."""
-        with _translated(f"read {_checked(name)}"):
+        with _translated(f"read {_checked(name)}", passing=FileNotFoundError):
             return obstore.get(self._store, name).bytes().to_bytes()
-
-    def pieces(self, name: str) -> Iterator[bytes]:
-        """An object in pieces of about a megabyte, never whole in memory; raises FileNotFoundError."""
-        with _translated(f"read {_checked(name)}"):
-            for piece in obstore.get(self._store, name).stream(min_chunk_size=_PIECE_BYTES):
-                yield bytes(piece)
 
     def delete(self, name: str) -> None:
         """Delete; a missing object is fine."""
@@ -78,6 +80,18 @@ class Objects:
             obstore.delete(self._store, name)
             if self._folder is not None:
                 fsync_folder((self._folder / name).parent)
+
+    def delete_many(self, names: Sequence[str]) -> None:
+        """Delete in as few requests as the store has for it; missing objects are fine."""
+        paths = [_checked(name) for name in names]
+        with _translated(f"delete {len(paths)} objects"):
+            try:
+                obstore.delete(self._store, paths)
+            except FileNotFoundError:
+                # Some stores stop at what is missing, and the rest is still there.
+                for path in paths:
+                    self.delete(path)
+            self._settle_deleted(paths)
 
     def names(self, prefix: str = "") -> Iterator[str]:
         """Names under a prefix in no order; it matches whole segments: `a/b` finds `a/b/c` but not `a/bc` or `a/b`."""
@@ -91,10 +105,26 @@ class Objects:
             for batch in obstore.list(self._store, prefix or None):
                 yield from (ObjectEntry(each["path"], each["last_modified"].timestamp()) for each in batch)
 
-    def writer(self, name: str) -> ObjectWriter:
-        """A context manager to write an object in pieces; it appears on leaving, unless by an exception."""
-        with _translated(f"store {_checked(name)}"):
-            return ObjectWriter(self, self._store, name)
+    def missing(self, names: Sequence[str]) -> list[str]:
+        """Those that are not stored, in their order; one listing for each folder that they name."""
+        stored: set[str] = set()
+        for folder in {_checked(name).rpartition("/")[0] for name in names}:
+            with _translated("list the objects"):
+                found = obstore.list_with_delimiter(self._store, folder or None)
+            stored.update(entry["path"] for entry in found["objects"])
+        return [name for name in names if name not in stored]
+
+    def clock(self) -> float:
+        """Seconds since 1970 by the store's own clock, whole ones on S3: an object's age is this less `stored_at`."""
+        name = f"clock-{secrets.token_hex(8)}"
+        self.put(name, b"")
+        try:
+            with _translated("read the clock of the store", passing=FileNotFoundError):
+                return obstore.head(self._store, name)["last_modified"].timestamp()
+        except FileNotFoundError as exc:
+            raise StorageError(_LOSES) from exc
+        finally:
+            self.delete(name)
 
     def sweep(self, older_than_s: float) -> int:
         """Remove what a crash left in a folder: temporary files and empty folders unchanged for that long.
@@ -112,17 +142,45 @@ class Objects:
         return removed
 
     def check(self) -> None:
-        """Write, read and delete a small object; raises StorageError when that does not work."""
+        """Write, read, list and delete a small object, which must be gone then; raises StorageError otherwise.
+
+        A server or worker that calls this first does not start on a store that it cannot keep its promises with.
+        """
         name, data = f"check-{secrets.token_hex(8)}", secrets.token_bytes(32)
+        version = self._put(name, data)
         try:
-            self.put(name, data)
             found = self.get(name)
+            unlisted = self.missing([name])
         except FileNotFoundError as exc:
-            raise StorageError("The store of objects loses what is written. Check its settings.") from exc
+            raise StorageError(_LOSES) from exc
         finally:
             self.delete(name)
         if found != data:
             raise StorageError("The store of objects does not give back what is written. Check its settings.")
+        if unlisted:
+            raise StorageError("The store of objects does not list what is written. Check its settings.")
+        if self._keeps(name, version):
+            raise StorageError(_KEEPS_VERSIONS)
+
+    def _put(self, name: str, data: bytes) -> str | None:
+        """Store whole, in one request; answers its version where the store has such."""
+        with _translated(f"store {_checked(name)}"):
+            stored = obstore.put(self._store, name, data, use_multipart=False)
+            self._settle(name)
+        return stored["version"]
+
+    def _keeps(self, name: str, version: str | None) -> bool:
+        """Whether this version of a deleted object is still there; Google's, for one, all have a version."""
+        if version in (None, _UNVERSIONED):
+            return False
+        with _translated("look for an old version"):
+            try:
+                obstore.get(self._store, name, options={"version": version})
+            except FileNotFoundError:
+                return False
+            except (PermissionDeniedError, UnauthenticatedError):
+                pass  # may be read by nobody but the bucket's owner, and is there
+        return True
 
     def _settle(self, name: str) -> None:
         """obstore renames without fsync; the folders up to the root may be as new as the file."""
@@ -135,6 +193,14 @@ class Objects:
             for folder in path.parents[: name.count("/") + 1]:
                 fsync_folder(folder)
 
+    def _settle_deleted(self, names: Sequence[str]) -> None:
+        if self._folder is None:
+            return
+        for folder in {(self._folder / name).parent for name in names}:
+            # Swept as empty meanwhile.
+            with suppress(FileNotFoundError):
+                fsync_folder(folder)
+
 
 class ObjectEntry(msgspec.Struct, frozen=True):
     """A stored object, and when it was stored: seconds since 1970 by the store's clock."""
@@ -143,37 +209,22 @@ class ObjectEntry(msgspec.Struct, frozen=True):
     stored_at: float
 
 
-class ObjectWriter:
-    """One object in the making; `Objects.writer` opens it."""
-
-    def __init__(self, objects: Objects, store: ObjectStore, name: str) -> None:
-        self._objects = objects
-        self._name = name
-        self._file = obstore.open_writer(store, name, buffer_size=_PART_BYTES, max_concurrency=_PARTS_IN_FLIGHT)
-
-    def write(self, data: bytes) -> None:
-        with _translated(f"store {self._name}"):
-            self._file.write(data)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        with _translated(f"store {self._name}"):
-            # With an exception obstore aborts the upload and removes its temporary file before this returns.
-            self._file.__exit__(kind, error, trace)
-            if kind is None:
-                self._objects._settle(self._name)
+def _client_options() -> ClientConfig:
+    # Options of ours replace all of those that obstore takes from the environment.
+    options = _PATIENCE.copy()
+    if "AWS_ALLOW_HTTP" in os.environ:
+        options["allow_http"] = os.environ["AWS_ALLOW_HTTP"].lower() in {"1", "true", "on", "yes", "y"}
+    if "AWS_PROXY_URL" in os.environ:
+        options["proxy_url"] = os.environ["AWS_PROXY_URL"]
+    return options
 
 
 @contextmanager
-def _translated(doing: str) -> Iterator[None]:
-    """Turns obstore's errors, and the operating system's, into StorageError; FileNotFoundError passes."""
+def _translated(doing: str, *, passing: type[FileNotFoundError] | tuple[()] = ()) -> Iterator[None]:
+    """Turns obstore's errors, and the operating system's, into StorageError; a missing bucket is one like any other."""
     try:
         yield
-    except FileNotFoundError:
+    except passing:
         raise
     except (BaseError, OSError) as exc:
         raise StorageError(f"Could not {doing}. Check that the store is there, has room and may be used.") from exc

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from functools import cached_property
 from hashlib import sha256
-from pathlib import Path
 from typing import Any, Final
 
 import jwt
@@ -20,12 +19,13 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from jwt.utils import base64url_encode
 
-from likeness.vault.durable import read_or_create
 from likeness.vault.errors import ReceiptError, VaultError
+from likeness.vault.key_stores.base import read_or_add
+from likeness_plugins import KeyStore
 
 ALGORITHM: Final = "EdDSA"
 TYPE: Final = "likeness-receipt+jwt"
-FILE: Final = "receipts.pem"
+NAME: Final = "receipts.pem"
 
 
 class Deletion(msgspec.Struct, frozen=True):
@@ -51,8 +51,8 @@ class Receipt(msgspec.Struct, frozen=True):
 class ReceiptSigner:
     """Signs with the Ed25519 key in `receipts.pem`, which is made on first use."""
 
-    def __init__(self, folder: Path) -> None:
-        self._path = folder / FILE
+    def __init__(self, store: KeyStore) -> None:
+        self._store = store
 
     @cached_property
     def key_id(self) -> str:
@@ -72,11 +72,11 @@ class ReceiptSigner:
     @cached_property
     def _key(self) -> Ed25519PrivateKey:
         try:
-            key = load_pem_private_key(read_or_create(self._path, _new_pem), password=None)
+            key = load_pem_private_key(read_or_add(self._store, NAME, _new_pem), password=None)
         except (ValueError, TypeError) as exc:
-            raise VaultError(f"{FILE} is damaged. Restore it from a backup of the keys.") from exc
+            raise VaultError(f"{NAME} is damaged. Restore it from a backup of the keys.") from exc
         if not isinstance(key, Ed25519PrivateKey):
-            raise VaultError(f"{FILE} holds no Ed25519 key. Restore it from a backup of the keys.")
+            raise VaultError(f"{NAME} holds no Ed25519 key. Restore it from a backup of the keys.")
         return key
 
     @cached_property

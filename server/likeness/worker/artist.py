@@ -11,8 +11,8 @@ import msgspec
 import numpy as np
 import sqlalchemy as sa
 from numpy.typing import NDArray
-from sqlalchemy.exc import DBAPIError
 
+from likeness.database import UnavailableError
 from likeness.errors import LikenessError
 from likeness.generation import Avatar, Drawing, Lost
 from likeness.packs import choose_styles
@@ -20,17 +20,17 @@ from likeness.plan import plan_renders
 from likeness.provenance import Marker
 from likeness.records import work
 from likeness.records.work import Claim, DeadWorkerError, Drawn, LostClaimError
-from likeness.retention import sweep
+from likeness.retention import destroy_due_keys
 from likeness.safe import Place, Safe
 from likeness.settings import Settings
-from likeness.vault import KeyGoneError
+from likeness.vault import KeyGoneError, StorageError
 from likeness.worker.loop import LoopFailedError, RenderLoop, StoppingError, Stream
 from likeness_engines import EngineError, Engines, Render
 from likeness_plugins import Catalogue
 
 P = ParamSpec("P")
 T = TypeVar("T")
-DATABASE_PAUSE_S: Final = 1.0
+PAUSE_S: Final = 1.0
 logger = logging.getLogger(__name__)
 
 
@@ -62,20 +62,21 @@ class Artist:
                 logger.info("Generation %s is not ours to draw any more.", generation)
                 if self._patiently(work.is_running, generation):
                     raise StoppingError from error  # its job is another worker's too: do not end it
-            except (LikenessError, EngineError, OSError, DBAPIError):
+            except (LikenessError, EngineError, OSError):
                 logger.exception("An attempt at generation %s failed.", generation)
-        sweep(self._safe, self._settings)  # Plus photos go at once
+        destroy_due_keys(self._safe, self._settings)  # of Plus photos: at once
 
     def _attempt(self, claim: Claim) -> None:
         # Counted before anything is opened or encoded: a photo that kills the process must not do so for ever.
         self._patiently(work.begin, claim)
         try:
-            crops, key = self._open(claim)
+            crops, key = self._until_answered(claim, self._open, claim)
             self._render(claim, crops, key)
+            self._check_stored(claim)
             self._patiently(work.finish, claim, self._settings)
         except LoopFailedError:
             raise
-        except (StoppingError, DBAPIError):
+        except (StoppingError, UnavailableError):
             self._patiently(work.hand_back, claim)
             raise
         except KeyGoneError as error:
@@ -88,10 +89,33 @@ class Artist:
                 return self._safe.database.write(query, *args, **kwargs)
             except DeadWorkerError as error:
                 raise StoppingError from error
-            except DBAPIError as error:
-                logger.warning("The database does not answer (%s); trying again.", type(error).__name__)
-                if self._loop.stopping.wait(DATABASE_PAUSE_S):
-                    raise StoppingError from error
+            except UnavailableError as error:
+                self._pause(error)
+
+    def _until_answered(self, claim: Claim, work_: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Do something with the store of objects; while that does not answer or is full, wait: an outage is no fault
+        of the generation's, and its photos' deadline ends it.
+        """
+        while True:
+            try:
+                return work_(*args, **kwargs)
+            except (StorageError, UnavailableError) as error:
+                self._pause(error)
+                if not self._patiently(work.still_claimed, [(claim.generation.id, claim.fence)]):
+                    raise LostClaimError(claim.generation.id) from error
+
+    def _pause(self, error: LikenessError) -> None:
+        logger.warning("%s", error)
+        if self._loop.stopping.wait(PAUSE_S):
+            raise StoppingError from error
+
+    def _check_stored(self, claim: Claim) -> None:
+        """Draw again what the store has taken and lost; raises StorageError, which makes it an attempt."""
+        names = self._patiently(work.stored_by, claim)
+        lost = self._until_answered(claim, self._safe.objects.missing, names)
+        if lost:
+            self._patiently(work.take_back, claim, lost)
+            raise StorageError(f"The store of objects has lost {len(lost)} avatars that it had taken. Check it.")
 
     def _open(self, claim: Claim) -> tuple[list[NDArray[np.uint8]], bytes]:
         """The crops of a generation, uint8 [side, side, 3], and the key for its avatars."""
@@ -113,10 +137,11 @@ class Artist:
         if not wanted:
             return
         steps = self._settings.steps or None
-        drawing = Drawing(self._engines, self._catalogue, steps, found.id, priority=int(found.tier == "lite"))
+        turn_in_s = found.goes_at - self._safe.now()
+        drawing = Drawing(self._engines, self._catalogue, steps, found.id, priority=int(turn_in_s > 0))
         drawable, lost = drawing.prepare(wanted)
         self._store(claim, key, lost)
-        stream = self._loop.open(found.id, claim.fence)
+        stream = self._loop.open(found.id, claim.fence, turn_in_s)
         try:
             stream.submit(self._loop.do(lambda: drawing.begin(crops, qualities, drawable)))
             self._follow(claim, drawing, stream, key)
@@ -136,11 +161,9 @@ class Artist:
         drawn = [self._put(claim, key, result) for result in results]
         try:
             if drawn:
-                self._safe.database.write(work.store, claim, drawn)
+                self._patiently(work.store, claim, drawn)
         except LostClaimError:
-            for each in drawn:
-                if each.object:
-                    self._safe.objects.delete(each.object)
+            self._safe.objects.delete_many([each.object for each in drawn if each.object])
             raise
 
     def _put(self, claim: Claim, key: bytes, result: Avatar | Lost) -> Drawn:
@@ -151,5 +174,6 @@ class Artist:
             return Drawn(render.index, render.style.name, render.look.name, state)
         place = Place(claim.generation.id, render.index, "avatar")
         # The fence in the name keeps a worker that lost its claim from writing over its successor's avatar.
-        name, digest = self._safe.put(place, key, self._marker.mark(result.pixels), f"{place.name}-{claim.fence}")
+        marked, name = self._marker.mark(result.pixels), f"{place.name}-{claim.fence}"
+        name, digest = self._until_answered(claim, self._safe.put, place, key, marked, name)
         return Drawn(render.index, render.style.name, render.look.name, "ready", name, digest)

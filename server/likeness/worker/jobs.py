@@ -12,6 +12,8 @@ from typing import Final
 
 import sqlalchemy as sa
 
+from likeness.database import tables
+from likeness.records.generations import RUNNING
 from likeness.settings import Settings
 
 QUEUE: Final = "generations"
@@ -22,6 +24,7 @@ VERSION: Final = "1"
 POLL_S: Final = 0.1
 # Attempts are counted in our own rows; DBOS's limit would end a job without a word to us.
 NO_LIMIT: Final = 1_000_000
+_OPEN: Final = ("ENQUEUED", "PENDING", "DELAYED")
 
 
 def migrate(settings: Settings) -> None:
@@ -37,10 +40,23 @@ def forget(connection: sa.Connection, generation: str) -> None:
 
     As DBOS's own `delete_workflows` does, which would do it in a transaction of its own.
     """
-    schema = None if connection.dialect.name == "sqlite" else "dbos"
     for name in ("workflow_input", "workflow_output", "operation_outputs", "workflow_status"):
-        table = sa.table(name, sa.column("workflow_uuid"), schema=schema)
+        table = sa.table(name, sa.column("workflow_uuid"), schema=_schema(connection))
         connection.execute(sa.delete(table).where(table.c.workflow_uuid == generation))
+
+
+def holders(connection: sa.Connection) -> set[str]:
+    """The workers that hold jobs, dead ones too."""
+    table = _status(connection)
+    held = sa.select(table.c.executor_id).where(table.c.status == "PENDING", table.c.queue_name == QUEUE)
+    return set(connection.execute(held.distinct()).scalars())
+
+
+def abandoned(connection: sa.Connection) -> list[str]:
+    """Generations that run although their job has ended, however it did."""
+    table, running = _status(connection), tables.generations.c.state.in_(RUNNING)
+    ended = sa.select(tables.generations.c.id).join(table, table.c.workflow_uuid == tables.generations.c.id)
+    return list(connection.execute(ended.where(running, table.c.status.not_in(_OPEN))).scalars())
 
 
 class JobClient:
@@ -97,7 +113,7 @@ class JobRunner:
                 "executor_id": worker,
                 "serializer": DBOSPortableJSONSerializer(),
                 "log_level": "WARNING",
-                "run_migrations": True,
+                "run_migrations": False,
             }
         )
 
@@ -115,16 +131,18 @@ class JobRunner:
         """Put the jobs that dead workers held back into the queue."""
         self._dbos._recover_pending_workflows(dead)
 
-    def ended(self, generations: list[str]) -> list[str]:
-        """Which of these have a job that has ended, however it did."""
-        if not generations:
-            return []
-        statuses = self._dbos.list_workflows(workflow_ids=generations, load_input=False, load_output=False)
-        return [each.workflow_id for each in statuses if each.status not in ("ENQUEUED", "PENDING", "DELAYED")]
-
     def stop(self) -> None:
         """Take no more jobs; those under way must have ended or raised."""
         self._dbos.destroy(workflow_completion_timeout_sec=0)
+
+
+def _schema(connection: sa.Connection) -> str | None:
+    return None if connection.dialect.name == "sqlite" else "dbos"
+
+
+def _status(connection: sa.Connection) -> sa.TableClause:
+    columns = [sa.column(name) for name in ("workflow_uuid", "status", "executor_id", "queue_name")]
+    return sa.table("workflow_status", *columns, schema=_schema(connection))
 
 
 def _quiet() -> None:

@@ -8,15 +8,17 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
-from typing import TypeVar
+from typing import Final, TypeVar
 
 import msgspec
-from sqlalchemy.exc import DBAPIError
 
+from likeness.database import UnavailableError
 from likeness.records.work import LostClaimError
 from likeness_engines import Engines, Outcome, Render, Renderer
 
 T = TypeVar("T")
+# Of the sums behind `avatar_s`, at each step: it looks back about two hundred steps.
+KEPT: Final = 0.995
 logger = logging.getLogger(__name__)
 
 
@@ -29,7 +31,7 @@ class LoopFailedError(StoppingError):
 
 
 class Stats(msgspec.Struct):
-    """Totals since the loop started; `avatar_s` is seconds of rendering an avatar, lately."""
+    """Totals since the loop started; `avatar_s` is seconds of steps an avatar, lately."""
 
     steps: float = 0.0
     step_s: float = 0.0
@@ -42,9 +44,10 @@ class Stats(msgspec.Struct):
 class Stream:
     """One generation's place in the loop: what it submits, and its outcomes, step by step."""
 
-    def __init__(self, loop: RenderLoop, generation: str, fence: int) -> None:
+    def __init__(self, loop: RenderLoop, generation: str, fence: int, turn_in_s: float) -> None:
         self.generation = generation
         self.fence = fence
+        self.turn_at = time.monotonic() + turn_in_s
         self.ids: set[str] = set()  # the loop's: what it still draws
         self.outcomes: queue.SimpleQueue[list[Outcome] | BaseException] = queue.SimpleQueue()
         self._loop = loop
@@ -78,6 +81,8 @@ class RenderLoop:
         self._held = held
         self._mail: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self._streams: dict[str, Stream] = {}
+        self._busy_since: float | None = None
+        self._lately = Stats()
         self.stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="render-loop", daemon=True)
 
@@ -95,6 +100,12 @@ class RenderLoop:
     def alive(self) -> bool:
         """False when the loop has died; a worker without one must end."""
         return self._thread.is_alive()
+
+    @property
+    def busy_s(self) -> float:
+        """Seconds that the step, or the job between two, under way has taken so far."""
+        since = self._busy_since
+        return 0.0 if since is None else time.monotonic() - since
 
     def do(self, job: Callable[[], T]) -> T:
         """Run a job on the loop's thread, between two steps: the engines are used from that thread alone."""
@@ -114,9 +125,9 @@ class RenderLoop:
                 if not self.alive:
                     raise self._end() from None
 
-    def open(self, generation: str, fence: int) -> Stream:
-        """A generation's stream; `close` it however it ends."""
-        stream = Stream(self, generation, fence)
+    def open(self, generation: str, fence: int, turn_in_s: float = 0.0) -> Stream:
+        """A generation's stream, drawn before nobody else's once its turn has come; `close` it however it ends."""
+        stream = Stream(self, generation, fence, turn_in_s)
         self.do(lambda: self._streams.__setitem__(generation, stream))
         return stream
 
@@ -136,7 +147,9 @@ class RenderLoop:
             while not self.stopping.is_set():
                 self._do_mail()
                 self._drop_lost()
+                self._promote()
                 self._step()
+                self._busy_since = None
         except Exception:
             logger.exception("The render loop failed.")
         finally:
@@ -148,8 +161,10 @@ class RenderLoop:
 
     def _do_mail(self) -> None:
         """Do all that was asked; with nothing to draw, wait for something."""
-        if not self._renderer.busy:
-            self._mail.get()()
+        first = None if self._renderer.busy else self._mail.get()
+        self._busy_since = time.monotonic()
+        if first is not None:
+            first()
         while not self._mail.empty():
             self._mail.get()()
 
@@ -159,12 +174,19 @@ class RenderLoop:
             return
         try:
             held = self._held(claims)
-        except DBAPIError:
+        except UnavailableError:
             return  # the database does not answer: draw on, nothing can be stored without a claim
         for stream in list(self._streams.values()):
             if stream.ids and stream.generation not in held:
                 stream.outcomes.put(LostClaimError(stream.generation))
                 self._drop(stream)
+
+    def _promote(self) -> None:
+        """Let those that have given way for long enough be drawn like any other."""
+        now = time.monotonic()
+        for stream in self._streams.values():
+            if stream.turn_at <= now:
+                self._renderer.promote(stream.generation)
 
     def _step(self) -> None:
         if not self._renderer.busy:
@@ -191,5 +213,8 @@ class RenderLoop:
         stats.rows += self._renderer.rows
         stats.room += self._room
         stats.avatars += avatars
-        if stats.avatars:
-            stats.avatar_s = stats.step_s / stats.avatars
+        lately = self._lately
+        lately.step_s = KEPT * lately.step_s + step_s
+        lately.avatars = KEPT * lately.avatars + avatars
+        if lately.avatars > 0:
+            stats.avatar_s = lately.step_s / lately.avatars

@@ -12,10 +12,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Final
 
-import msgspec
-from sqlalchemy.exc import DBAPIError
+import sqlalchemy as sa
 
-from likeness.errors import LikenessError
+from likeness.database import UnavailableError
 from likeness.packs import load_catalogue, open_model_pack
 from likeness.provenance import Marker, open_marker
 from likeness.records import work, workers
@@ -23,21 +22,15 @@ from likeness.retention import Sweeper
 from likeness.safe import Safe, data_folder, open_safe
 from likeness.settings import Settings
 from likeness.worker.artist import Artist, Easel
-from likeness.worker.jobs import JobRunner
+from likeness.worker.jobs import JobRunner, abandoned, holders
+from likeness.worker.lease import Lease, WorkerError
 from likeness.worker.loop import RenderLoop
 from likeness_engines import BackendOptions, load_engines
 
 logger = logging.getLogger(__name__)
 # Below the server's: what users wait for at the other end of a request goes before the next step.
 NICENESS: Final = 5
-BEATS: Final = 6  # in a lease
 LOCK_WAIT_S: Final = 0.1
-
-
-class WorkerError(LikenessError):
-    """The worker cannot go on: declared dead, or its render loop failed."""
-
-    code = "worker_failed"
 
 
 def run_worker(settings: Settings, stop: threading.Event) -> None:
@@ -47,6 +40,7 @@ def run_worker(settings: Settings, stop: threading.Event) -> None:
         if stop.is_set():
             return
         safe = open_safe(settings)
+        safe.objects.check()
         worker = f"{os.uname().nodename}-{os.getpid()}-{secrets.token_hex(4)}"
         safe.database.write(workers.register, worker, _place(settings), alone)
         sweeper = Sweeper(safe, settings)
@@ -56,7 +50,7 @@ def run_worker(settings: Settings, stop: threading.Event) -> None:
         finally:
             safe.database.write(workers.end, worker)
             sweeper.stop()
-            safe.database.close()
+            safe.close()
 
 
 def _draw(safe: Safe, settings: Settings, worker: str, stop: threading.Event) -> None:
@@ -64,46 +58,57 @@ def _draw(safe: Safe, settings: Settings, worker: str, stop: threading.Event) ->
     cache = Path(settings.engine_cache) if settings.engine_cache else None
     engines = load_engines(pack, settings.backend, BackendOptions(settings.threads or None, cache))
     loop = RenderLoop(engines, lambda claims: safe.database.read(work.still_claimed, claims))
-    artist = Artist(safe, settings, Easel(engines, load_catalogue(), loop, _marker(settings)), worker)
+    artist = Artist(safe, settings, Easel(engines, load_catalogue(), loop, _marker(settings, safe)), worker)
     jobs = JobRunner(settings, worker, artist.draw)
+    lease = Lease(safe, worker, settings.lease_s)
     loop.start()
     jobs.start()
     logger.info("Worker %s draws.", worker)
     try:
         while not stop.is_set():
             try:
-                _beat(safe, worker, loop)
-                _take_over(safe, settings, jobs)
-            except DBAPIError:
-                logger.exception("The database does not answer; trying again.")
-            stop.wait(settings.lease_s / BEATS)
+                lease.beat(loop.stats)
+                _check_alive(safe, settings, worker, loop)
+                _take_over(safe, settings, lease, jobs)
+            except UnavailableError:
+                logger.warning("The database does not answer; trying again.")
+            stop.wait(lease.every_s)
     finally:
         loop.stop()
         jobs.stop()
 
 
-def _marker(settings: Settings) -> Marker:
-    marker = open_marker(settings.c2pa_certificate, settings.c2pa_key, settings.keys_folder)
+def _marker(settings: Settings, safe: Safe) -> Marker:
+    marker = open_marker(settings.c2pa_certificate, settings.c2pa_key, safe.key_store)
     for notice in marker.notices():
         logger.warning(notice)
     return marker
 
 
-def _beat(safe: Safe, worker: str, loop: RenderLoop) -> None:
-    """Renew the lease; raises WorkerError when it is lost, or there is no loop left to draw."""
-    if not safe.database.write(workers.beat, worker, msgspec.structs.asdict(loop.stats)):
-        raise WorkerError("This worker gave no sign for too long and was declared dead. Start another.")
+def _check_alive(safe: Safe, settings: Settings, worker: str, loop: RenderLoop) -> None:
+    """Raise WorkerError without a loop to draw; a loop that hangs cannot be stopped, and takes the process along."""
     if not loop.alive:
         raise WorkerError("The render loop failed; see the log above. Start another worker.")
+    if loop.busy_s > settings.step_most_s:
+        logger.error("A step has taken %.0f s: this worker hangs, and ends. Its work goes to others.", loop.busy_s)
+        try:
+            safe.database.write(workers.end, worker)
+        finally:
+            os._exit(1)
 
 
-def _take_over(safe: Safe, settings: Settings, jobs: JobRunner) -> None:
+def _take_over(safe: Safe, settings: Settings, lease: Lease, jobs: JobRunner) -> None:
     """Put back into the queue what dead workers left, and end what no job is left for."""
-    jobs.hand_on(safe.database.write(workers.bury, settings.lease_s))
-    for generation in jobs.ended(safe.database.read(work.running)):
+    lease.bury_silent()
+    jobs.hand_on(safe.database.read(_dead_holders))
+    for generation in safe.database.read(abandoned):
         # Its photos would wait for it until their last deadline.
         logger.warning("The job of generation %s ended without it.", generation)
         safe.database.write(work.give_up, generation, settings)
+
+
+def _dead_holders(connection: sa.Connection) -> list[str]:
+    return sorted(holders(connection) - workers.living(connection))
 
 
 @contextmanager
@@ -127,7 +132,9 @@ def _lock(file: IO[str]) -> bool:
 
 
 def _place(settings: Settings) -> str:
-    """The data folder's own name, made when it is first used."""
+    """The data folder's own name, made when it is first used; with PostgreSQL the machine's, which needs no folder."""
+    if not settings.database_url.startswith("sqlite"):
+        return os.uname().nodename
     file = data_folder(settings) / "place"
     if not file.exists():
         file.write_text(secrets.token_hex(8))

@@ -3,29 +3,34 @@
 from __future__ import annotations
 
 import os
+import socket
 import time
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import obstore
 import pytest
-from obstore.store import LocalStore, MemoryStore
+from obstore.store import LocalStore, MemoryStore, S3Store
 
 from likeness.vault import Objects, StorageError, open_objects
 from likeness.vault import durable as durable_module
+from likeness.vault import objects as objects_module
+from tests.s3 import S3Server
 
-LARGE = os.urandom(1_000_003) * 12  # more than one part of an upload in parts
+LARGE = os.urandom(1_000_003) * 12  # more than an upload in parts would put into one
 
-
-class Stop(Exception):  # noqa: N818 - not an error: it stands for whatever ends a block early
-    """Leaves a writer early."""
-
-
-def write_and_stop(objects: Objects, name: str, data: bytes, look: Callable[[], None] = lambda: None) -> None:
-    with objects.writer(name) as writer:
-        writer.write(data)
-        look()
-        raise Stop
+CALLS: dict[str, Callable[[Objects], object]] = {
+    "put": lambda objects: objects.put("a", b"x"),
+    "get": lambda objects: objects.get("a"),
+    "delete": lambda objects: objects.delete("a"),
+    "delete_many": lambda objects: objects.delete_many(["a", "b"]),
+    "names": lambda objects: list(objects.names()),
+    "entries": lambda objects: list(objects.entries()),
+    "missing": lambda objects: objects.missing(["a"]),
+    "clock": lambda objects: objects.clock(),
+    "check": lambda objects: objects.check(),
+}
 
 
 class ObjectsContract:
@@ -41,13 +46,6 @@ class ObjectsContract:
         found = objects.get("generation/photo-0")
         assert type(found) is bytes
         assert found == data
-
-    @pytest.mark.parametrize("data", [b"", b"x", LARGE], ids=["empty", "small", "large"])
-    def test_gives_back_what_was_written_in_pieces(self, objects: Objects, data: bytes) -> None:
-        with objects.writer("generation/photo-0") as writer:
-            for start in range(0, len(data), 70_000):
-                writer.write(data[start : start + 70_000])
-        assert objects.get("generation/photo-0") == data
 
     def test_put_replaces(self, objects: Objects) -> None:
         objects.put("a", b"old")
@@ -80,35 +78,48 @@ class ObjectsContract:
         assert sorted(objects.names("a/b")) == sorted(objects.names("a/b/")) == ["a/b/c", "a/b/d"]
         assert list(objects.names("missing")) == []
 
-    @pytest.mark.parametrize("size", [0, 1, len(LARGE)])
-    def test_leaving_by_an_exception_discards(self, objects: Objects, size: int) -> None:
-        with pytest.raises(Stop):
-            write_and_stop(objects, "generation/photo-0", LARGE[:size])
+    def test_entries_are_as_old_as_the_stores_clock_says(self, objects: Objects) -> None:
+        before = objects.clock()
+        for name in ("a/b/c", "a/d", "e"):
+            objects.put(name, b"x")
+        after = objects.clock()
+        found = {entry.name: entry.stored_at for entry in objects.entries("a")}
+        assert sorted(found) == ["a/b/c", "a/d"]
+        assert all(int(before) <= stored_at <= after + 1 for stored_at in found.values())
+
+    def test_the_clock_leaves_nothing(self, objects: Objects) -> None:
+        objects.clock()
         assert list(objects.names()) == []
-        with pytest.raises(FileNotFoundError):
-            objects.get("generation/photo-0")
 
-    def test_leaving_by_an_exception_keeps_what_was_there(self, objects: Objects) -> None:
-        objects.put("a", b"old")
-        with pytest.raises(Stop):
-            write_and_stop(objects, "a", LARGE)
-        assert objects.get("a") == b"old"
+    def test_missing(self, objects: Objects) -> None:
+        for name in ("a/b/c", "a/b/d", "a/e", "f", "g/h"):
+            objects.put(name, b"x")
+        asked = ["x", "a/b/c", "a/b/x", "a/e", "a/b", "f", "no/such/folder", "g", "a/bc"]
+        assert objects.missing(asked) == ["x", "a/b/x", "a/b", "no/such/folder", "g", "a/bc"]
+        assert objects.missing([]) == []
 
-    def test_an_os_error_of_the_caller_is_not_the_stores(self, objects: Objects) -> None:
-        with pytest.raises(OSError, match="mine"), objects.writer("a"):
-            raise OSError("mine")
-
-    def test_does_not_appear_before_it_is_whole(self, objects: Objects) -> None:
-        with objects.writer("a") as writer:
-            writer.write(LARGE)
-            assert list(objects.names()) == []
-        assert list(objects.names()) == ["a"]
+    def test_delete_many(self, objects: Objects) -> None:
+        everything = [f"{folder}/{index}" for folder in ("a", "b/c", "d") for index in range(40)]
+        for name in everything:
+            objects.put(name, b"x")
+        objects.delete_many(["a/missing", *everything[:100], "no/such/folder"])
+        assert sorted(objects.names()) == sorted(everything[100:])
+        objects.delete_many([])
+        objects.delete_many(everything)
+        assert list(objects.names()) == []
 
     @pytest.mark.parametrize(
         "name", ["", "/a", "a/", "a//b", "../a", "a/../b", "a/./b", "a#1", "a b", "a\0", "ä", "a\n"]
     )
     def test_refuses_names_that_not_all_stores_keep_apart(self, objects: Objects, name: str) -> None:
-        for call in (objects.get, objects.delete, objects.writer, lambda name: objects.put(name, b"x")):
+        calls: list[Callable[[str], object]] = [
+            objects.get,
+            objects.delete,
+            lambda name: objects.put(name, b"x"),
+            lambda name: objects.missing(["a", name]),
+            lambda name: objects.delete_many(["a", name]),
+        ]
+        for call in calls:
             with pytest.raises(ValueError, match="cannot name an object"):
                 call(name)
 
@@ -143,7 +154,7 @@ class TestFolder(ObjectsContract):
         return open_objects(str(folder))
 
     @pytest.fixture
-    def fsynced(self, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
+    def fsynced(self, monkeypatch: pytest.MonkeyPatch) -> list[str]:
         """Paths in the order in which they were made to last."""
         paths: list[str] = []
         monkeypatch.setattr(
@@ -170,24 +181,18 @@ class TestFolder(ObjectsContract):
         objects.put("a/b/c", b"x")
         assert fsynced == [str(folder / "a/b/c"), str(folder / "a/b"), str(folder / "a"), str(folder)]
 
-    def test_what_was_written_lasts(self, objects: Objects, folder: Path, fsynced: list[str]) -> None:
-        with objects.writer("a") as writer:
-            writer.write(b"x")
-            assert fsynced == []
-        assert fsynced == [str(folder / "a"), str(folder)]
-
     def test_delete_lasts(self, objects: Objects, folder: Path, fsynced: list[str]) -> None:
         objects.put("a/b", b"x")
         fsynced.clear()
         objects.delete("a/b")
         assert fsynced == [str(folder / "a")]
 
-    def test_leaving_by_an_exception_leaves_no_file(self, objects: Objects, folder: Path) -> None:
-        seen: list[str] = []
-        with pytest.raises(Stop):
-            write_and_stop(objects, "photo", LARGE, lambda: seen.extend(path.name for path in folder.iterdir()))
-        assert seen == ["photo#1"]
-        assert list(folder.iterdir()) == []
+    def test_deleting_many_lasts(self, objects: Objects, folder: Path, fsynced: list[str]) -> None:
+        for name in ("a/b", "a/c", "d/e"):
+            objects.put(name, b"x")
+        fsynced.clear()
+        objects.delete_many(["a/b", "a/c", "d/e"])
+        assert sorted(fsynced) == [str(folder / "a"), str(folder / "d")]
 
     def test_sweeps_what_a_crash_left(self, objects: Objects, folder: Path) -> None:
         kept = ["a/photo-1", "a/new#3", "b#c", "b#1c"]
@@ -214,6 +219,123 @@ class TestFolder(ObjectsContract):
         objects.check()
 
 
+class TestS3(ObjectsContract):
+    @pytest.fixture(autouse=True)
+    def _environment(self, s3: S3Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+        for name, value in s3.environment.items():
+            monkeypatch.setenv(name, value)
+        yield
+        s3.heal()
+
+    @pytest.fixture
+    def bucket(self, s3: S3Server) -> str:
+        return s3.bucket()
+
+    @pytest.fixture
+    def objects(self, bucket: str) -> Objects:
+        return open_objects(bucket)
+
+    def test_keeps_to_a_path_in_the_bucket(self, s3: S3Server, bucket: str) -> None:
+        objects = open_objects(f"{bucket}/some/path")
+        objects.put("a/b", b"x")
+        assert s3.names(bucket) == ["some/path/a/b"]
+        assert objects.missing(["a/b", "path/a/b"]) == ["path/a/b"]
+        objects.check()
+        objects.delete_many(["a/b"])
+        assert s3.names(bucket) == []
+
+    def test_never_uploads_in_parts(self, s3: S3Server, bucket: str, objects: Objects) -> None:
+        objects.put("a", LARGE)
+        assert [call.method for call in s3.calls_to(bucket)] == ["PUT"]
+        assert s3.parts() == []
+
+    def test_asks_once_for_many(self, s3: S3Server, bucket: str, objects: Objects) -> None:
+        names = [f"a/{index}" for index in range(30)]
+        assert objects.missing([*names, "b/c", "b/d"]) == [*names, "b/c", "b/d"]
+        assert len(s3.calls_to(bucket)) == 2
+        objects.delete_many(names)
+        assert len(s3.calls_to(bucket)) == 3
+
+    def test_has_patience_but_not_for_ever(self, bucket: str) -> None:
+        store = open_objects(bucket)._store
+        assert isinstance(store, S3Store)
+        assert store.client_options == {"connect_timeout": "5s", "timeout": "20s", "allow_http": "true"}
+        retries = store.retry_config
+        assert retries is not None
+        assert (retries.get("max_retries"), retries.get("retry_timeout")) == (3, timedelta(seconds=20))
+
+    def test_tries_again(self, s3: S3Server, objects: Objects) -> None:
+        with s3.fail(2) as fault:
+            objects.put("a", b"x")
+        assert fault.hits == 2
+        assert objects.get("a") == b"x"
+
+    @pytest.mark.parametrize("call", CALLS)
+    def test_a_failing_store_is_a_storage_error(self, s3: S3Server, objects: Objects, call: str) -> None:
+        with s3.fail() as fault, pytest.raises(StorageError, match="Check that the store is there"):
+            CALLS[call](objects)
+        assert fault.hits == 4
+
+    @pytest.mark.parametrize("call", CALLS)
+    def test_a_stalled_store_is_a_storage_error(
+        self, s3: S3Server, bucket: str, monkeypatch: pytest.MonkeyPatch, call: str
+    ) -> None:
+        monkeypatch.setitem(objects_module._PATIENCE, "timeout", "100ms")
+        objects = open_objects(bucket)
+        with s3.stall() as fault, pytest.raises(StorageError, match="Check that the store is there"):
+            CALLS[call](objects)
+        assert fault.hits
+
+    def test_nobody_there_is_a_storage_error(self, bucket: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        with socket.socket() as nobody:
+            nobody.bind(("127.0.0.1", 0))
+            monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{nobody.getsockname()[1]}")
+            with pytest.raises(StorageError, match="Check that the store is there"):
+                open_objects(bucket).check()
+
+    @pytest.mark.parametrize("call", sorted(CALLS.keys() - {"get", "delete", "delete_many"}))
+    def test_a_missing_bucket_is_a_storage_error(self, call: str) -> None:
+        with pytest.raises(StorageError, match="Check that the store is there"):
+            CALLS[call](open_objects("s3://no-such-bucket"))
+
+    def test_a_lost_write_is_noticed(self, s3: S3Server, objects: Objects) -> None:
+        with s3.lose("photo"):
+            objects.put("photos/a/photo", b"x")
+            objects.put("photos/a/other", b"x")
+        assert objects.missing(["photos/a/photo", "photos/a/other"]) == ["photos/a/photo"]
+
+    @pytest.mark.parametrize("call", ["check", "clock"])
+    def test_a_store_that_loses_is_refused(self, s3: S3Server, objects: Objects, call: str) -> None:
+        with s3.lose(f"{call}-"), pytest.raises(StorageError, match="loses"):
+            CALLS[call](objects)
+
+    def test_a_bucket_that_keeps_versions_is_refused(self, s3: S3Server) -> None:
+        bucket = s3.bucket(versioned=True)
+        with pytest.raises(StorageError, match="keeps old versions"):
+            open_objects(bucket).check()
+        assert s3.versions(bucket) == 1
+
+    def test_one_whose_versions_it_may_not_read_is_refused_too(self, s3: S3Server) -> None:
+        objects = open_objects(s3.bucket(versioned=True))
+        with s3.fail(lambda call: "versionId" in call.query, "403 Forbidden") as fault:
+            with pytest.raises(StorageError, match="keeps old versions"):
+                objects.check()
+            assert fault.hits == 1
+
+    def test_a_version_that_is_gone_with_its_object_is_fine(self, s3: S3Server) -> None:
+        objects = open_objects(s3.bucket(versioned=True))
+        with s3.fail(lambda call: "versionId" in call.query, "404 Not Found"):
+            objects.check()
+
+    def test_a_bucket_whose_versioning_is_suspended_checks_out(self, s3: S3Server) -> None:
+        bucket = s3.bucket(suspended=True)
+        objects = open_objects(bucket)
+        assert obstore.put(objects._store, "a", b"x")["version"] == "null"
+        objects.delete("a")
+        objects.check()
+        assert s3.versions(bucket) == 0
+
+
 @pytest.mark.parametrize("location", ["bogus://bucket/path", "nothing://"])
 def test_refuses_an_unknown_url(location: str) -> None:
     with pytest.raises(StorageError, match=location.split(":", 1)[0]):
@@ -231,13 +353,11 @@ def test_translates_what_the_store_raises(tmp_path: Path) -> None:
     (tmp_path / "a").touch()
     with pytest.raises(StorageError, match="a/b"):
         objects.put("a/b", b"x")
-    with pytest.raises(StorageError, match="a/b"), objects.writer("a/b") as writer:
-        writer.write(LARGE)
     assert [path.name for path in tmp_path.iterdir()] == ["a"]
 
 
 def test_a_store_that_loses_objects_does_not_check_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(obstore, "put", lambda *args, **kwargs: None)
+    monkeypatch.setattr(obstore, "put", lambda *args, **kwargs: {"e_tag": None, "version": None})
     with pytest.raises(StorageError, match="loses"):
         Objects(MemoryStore()).check()
 

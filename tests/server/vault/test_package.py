@@ -16,7 +16,7 @@ def test_exports_exactly_these() -> None:
         "Encryptor",
         "KeyGoneError",
         "Keyring",
-        "ObjectWriter",
+        "ObjectEntry",
         "Objects",
         "Receipt",
         "ReceiptError",
@@ -29,6 +29,7 @@ def test_exports_exactly_these() -> None:
         "decrypt",
         "encrypt",
         "new_key",
+        "open_key_store",
         "open_objects",
         "verify_receipt",
     ]

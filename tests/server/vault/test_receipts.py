@@ -17,7 +17,15 @@ from cryptography.hazmat.primitives.asymmetric.ed448 import Ed448PrivateKey
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-from likeness.vault import Deletion, Receipt, ReceiptError, ReceiptSigner, VaultError, verify_receipt
+from likeness.vault import (
+    Deletion,
+    Receipt,
+    ReceiptError,
+    ReceiptSigner,
+    VaultError,
+    open_key_store,
+    verify_receipt,
+)
 
 RECEIPT = Receipt(
     generation="018f-5b",
@@ -29,9 +37,13 @@ RECEIPT = Receipt(
 TYPE = "likeness-receipt+jwt"
 
 
+def signer_of(folder: Path) -> ReceiptSigner:
+    return ReceiptSigner(open_key_store(str(folder)))
+
+
 @pytest.fixture
 def signer(tmp_path: Path) -> ReceiptSigner:
-    return ReceiptSigner(tmp_path / "keys")
+    return signer_of(tmp_path / "keys")
 
 
 def part(data: bytes | dict[str, Any]) -> str:
@@ -89,13 +101,13 @@ def test_key_id_is_the_thumbprint_of_rfc_8037(tmp_path: Path) -> None:
     key = Ed25519PrivateKey.from_private_bytes(unpart("nWGxne_9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2A"))
     pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
     (tmp_path / "receipts.pem").write_bytes(pem)
-    signer = ReceiptSigner(tmp_path)
+    signer = signer_of(tmp_path)
     assert signer.keys()["keys"][0]["x"] == "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"
     assert signer.key_id == "kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k"
 
 
 def test_key_lasts_and_is_private(signer: ReceiptSigner, tmp_path: Path) -> None:
-    assert ReceiptSigner(tmp_path / "keys").key_id == signer.key_id
+    assert signer_of(tmp_path / "keys").key_id == signer.key_id
     [file] = (tmp_path / "keys").iterdir()
     assert file.name == "receipts.pem"
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
@@ -119,7 +131,7 @@ def test_refuses_other_claims_under_the_same_signature(signer: ReceiptSigner) ->
 
 
 def test_refuses_a_foreign_key(signer: ReceiptSigner, tmp_path: Path) -> None:
-    foreign = ReceiptSigner(tmp_path / "foreign")
+    foreign = signer_of(tmp_path / "foreign")
     with pytest.raises(ReceiptError, match="unknown key"):
         verify_receipt(foreign.sign(RECEIPT), signer.keys())
     with pytest.raises(ReceiptError, match="signature is wrong"):
@@ -209,4 +221,4 @@ def test_refuses_ed448_which_shares_the_algorithm_name(signer: ReceiptSigner) ->
 def test_names_a_key_file_that_is_none(tmp_path: Path, pem: bytes) -> None:
     (tmp_path / "receipts.pem").write_bytes(pem)
     with pytest.raises(VaultError, match=r"receipts\.pem"):
-        ReceiptSigner(tmp_path).sign(RECEIPT)
+        signer_of(tmp_path).sign(RECEIPT)

@@ -13,7 +13,7 @@ from litestar.types import ASGIApp, Receive, Scope, Send
 
 from likeness.http.middleware.answer import answered, is_no_upload
 from likeness.http.service import Service
-from likeness.http.upload import ACCEPTED, accepted_response, read_upload
+from likeness.http.upload import ACCEPTED, accepted_response, encode_answer, read_upload, view_of
 from likeness.intake import DiscardingSink
 from likeness.records import idempotency
 from likeness.refusals import InputError, KeyReusedError
@@ -41,7 +41,8 @@ class Idempotency(ASGIMiddleware):
             form = await read_upload(self._service, request, DiscardingSink())
             if not known.same(form.digest):
                 raise KeyReusedError
-            response = await accepted_response(self._service, known.generation, owner)
+            answer = known.answer or encode_answer(await view_of(self._service, known.generation, owner))
+            response = accepted_response(known.generation, answer)
             await response.to_asgi_response(app=None, request=request)(scope, receive, send)
             return
         scope["state"]["idempotency_key"] = key

@@ -55,8 +55,8 @@ async def create_generation(
 
     Refused before the body is read when the plan, the region, the day's quota or the queue do not allow it.
     """
-    generation = await receive_upload(service, request, request.user, request.scope["state"]["slot"])
-    return await accepted_response(service, generation, request.user.owner)
+    generation, answer = await receive_upload(service, request, request.user, request.scope["state"]["slot"])
+    return accepted_response(generation, answer)
 
 
 @get("/v1/generations", operation_id="listGenerations", tags=["generations"], responses=refusals())
@@ -110,7 +110,7 @@ async def cancel_generation(request: Request[User, Any, Any], service: Service, 
     if request.scope["state"]["generation"].avatars_deleted_at is None:
         await service.write(generations.cancel, generation, service.settings)
         await service.run(erase_photos, service.safe, generation, service.settings)
-        await service.run(erase_avatars, service.safe, generation)
+        await service.run(erase_avatars, service.safe, generation, service.settings)
     return await view_of(service, generation, request.user.owner)
 
 

@@ -16,6 +16,7 @@ def upgrade() -> None:
     for table, column in (("generations", "goes_at"), ("deadlines", "again_at")):
         with op.batch_alter_table(table) as batch:
             batch.add_column(sa.Column(column, sa.Double(), nullable=False, server_default="0"))
+    op.add_column("idempotency", sa.Column("answer", sa.Text(), nullable=True))
     op.create_table(
         "audit",
         sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=True, nullable=False),
@@ -36,6 +37,7 @@ def upgrade() -> None:
         sa.Column("body", sa.Text(), nullable=False),
         sa.Column("created_at", sa.Double(), nullable=False),
         sa.Column("next_at", sa.Double(), nullable=False),
+        sa.Column("until", sa.Double(), nullable=False),
         sa.Column("attempts", sa.Integer(), nullable=False),
         sa.Column("delivered_at", sa.Double(), nullable=True),
         sa.Column("given_up_at", sa.Double(), nullable=True),
@@ -77,6 +79,6 @@ def downgrade() -> None:
         op.drop_table(table)
     if op.get_bind().dialect.name != "sqlite":
         op.execute("DROP FUNCTION audit_only_appends()")
-    for table, column in (("generations", "goes_at"), ("deadlines", "again_at")):
+    for table, column in (("generations", "goes_at"), ("deadlines", "again_at"), ("idempotency", "answer")):
         with op.batch_alter_table(table) as batch:
             batch.drop_column(column)
