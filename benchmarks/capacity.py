@@ -7,9 +7,10 @@ steps were measured at so many rows (processor sharing; Kleinrock, Queueing Syst
 the first step. The answer is the smallest fleet, found by bisection, with which the p95 of each tier's wait keeps its
 target in every hour, the worst included, and fewer than 0.1% are refused.
 
-Of more users than `--slice`, a slice of the fleet with its share of the users is simulated, and multiplied: a slice
-has a queue of its own, and one queue for all only shortens waits; a slice half as large is shown beside it. Beside the
-simulated fleet stands the square-root estimate of Halfin and Whitt (1981), which lets nobody wait for the peak to pass.
+Of more users than `--slice`, a slice of the fleet with its share of the users is simulated, and multiplied. A slice has
+a queue of its own, so that the whole with one queue needs no more: what slices half as large would ask for stands
+beside it. So does the square-root estimate of Halfin and Whitt (1981), in which nobody can wait for the peak to pass.
+Scaled by the hour, each hour has its share of the fleet, known a day ahead, and a margin of the same square root.
 
 Step times come from `--measured` (JSON of gpu.py or render.py), from `--step-ms`, or, without either, from a
 measurement of the bundled miniature on this CPU in this run: then nothing is said about GPUs. What was not measured is
@@ -29,59 +30,65 @@ if not __package__:
     sys.path[0] = str(Path(__file__).parent.parent)
 
 from benchmarks import capacity_plot
-from benchmarks.capacity_demand import EVENING, Demand
-from benchmarks.capacity_fleet import Answer, Question, answer, paid_hours, square_root_estimate
-from benchmarks.capacity_work import Work, measure, parse_steps, read_report
-from benchmarks.report import Figure, publish
-from likeness.settings import Settings
+from benchmarks.capacity_demand import Demand
+from benchmarks.capacity_fleet import Question, answer
+from benchmarks.capacity_options import CPU_PRICE, GPU_PRICE, STEPS, assumptions, parse
+from benchmarks.capacity_table import figures_of
+from benchmarks.capacity_timed import Timed, measure, read_report, read_steps
+from benchmarks.report import publish
 
-NO_GPU = "no GPU was measured: the workers are this CPU's; for GPUs pass --measured or --step-ms"
-DEFAULTS = Settings()
-# Dollars an hour of a worker on CPU cores, as in serve.py, and of a GPU.
-CPU_PRICE, GPU_PRICE = 0.10, 3.0
+NO_GPU = "not measured, so nothing is said about them: pass --measured or --step-ms"
 
 
-def figures_of(question: Question, found: Answer, unit: str, price: float, start_s: float) -> list[Figure]:
-    """One scale's part of the table."""
-    who, day, avatars = f"{found.users:,.0f} users", found.day, question.work.avatars
-    hours = {"fixed": 24.0 * found.workers, "scaled": found.slices * paid_hours(found.opened, question.work, start_s)}
-    figures = [
-        Figure(f"{who}: {unit}", found.workers, "", "lower"),
-        Figure(f"{who}: {unit}, square-root estimate", square_root_estimate(question, found.users), "", "lower"),
-        *_waits(question, found, who),
-        Figure(f"{who}: refused", 100 * day.refused, "%", "lower", 100 * question.refused),
-        Figure(f"{who}: most waiting at once (queue_most)", found.slices * day.most_waiting, "", "lower"),
-    ]
-    for how, simulated in (("fixed", day), ("scaled", found.scaled)):
-        cost = price * hours[how]
-        drawn = found.slices * simulated.drawn * avatars
-        figures += [
-            Figure(f"{who}: {unit[:-1]} hours a day, {how}", hours[how], "h", "lower"),
-            Figure(f"{who}: a day, {how}", cost, "$", "lower"),
-            Figure(f"{who}: 1000 avatars, {how}", 1000 * cost / drawn, "$", "lower"),
-        ]
-    return figures
-
-
-def _waits(question: Question, found: Answer, who: str) -> list[Figure]:
-    figures = []
-    for plus, tier, target in ((True, "Plus", question.plus_s), (False, "Lite", question.lite_s)):
-        for day, how in ((found.day, "fixed"), (found.scaled, "scaled")):
-            name = f"{who}: {tier} waits, p95 of the worst hour, {how}"
-            figures.append(Figure(name, day.worst_p95(plus=plus), "s", "lower", target))
-        if found.smaller:
-            name = f"{who}: the same, fixed, in a slice half as large"
-            figures.append(Figure(name, found.smaller.worst_p95(plus=plus), "s", "lower"))
-        figures.append(Figure(f"{who}: {tier} accepted to done, p95", found.day.done_p95(plus=plus), "s", "lower"))
-    return figures
-
-
-def choose_work(arguments: argparse.Namespace) -> tuple[Work, str, str]:
-    """What a generation takes, what a worker is called, and where the times come from."""
+def choose(arguments: argparse.Namespace) -> tuple[Timed, list[str]]:
+    """The step times, and what was assumed about a generation."""
     known: dict[str, Any] = {"avatars": arguments.avatars, "at_once": arguments.at_once}
     known["serving"] = 1 + arguments.serving_adds / 100
     if arguments.measured:
-        work, source = read_report(arguments.measured, arguments.figure, **known)
-        return work, "GPUs" if "card" in source or work is None else "workers", source
-    known |= {"steps": arguments.steps, "rows": arguments.rows}
-    raise NotImplementedError
+        return read_report(arguments.measured, arguments.figure, **known), []
+    if not arguments.step_ms:
+        steps = {"steps": arguments.steps} if arguments.steps else {}
+        return measure(arguments.threads, **steps, **known), []
+    known |= {"steps": arguments.steps or STEPS, "rows": arguments.rows}
+    known |= {"encode_s": arguments.encode_ms / 1000, "decode_s": arguments.decode_ms / 1000}
+    assumed = [f"{known['steps']} steps, {arguments.rows} rows a render"]
+    return read_steps(arguments.step_ms, **known), assumed
+
+
+def main() -> int:
+    """Simulate, draw the picture, and publish."""
+    arguments, load = parse(__doc__), f"{os.getloadavg()[0]:.1f}"
+    (work, unit, source), assumed = choose(arguments)
+    price = arguments.price_per_hour or (GPU_PRICE if unit == "GPUs" else CPU_PRICE)
+    assumed += assumptions(arguments, price)
+    question = Question(
+        demand=Demand(
+            curve=arguments.curve,
+            zones=arguments.zones,
+            generating=arguments.generating / 100,
+            plus=arguments.plus / 100,
+            seed=arguments.seed,
+        ),
+        work=work,
+        plus_s=arguments.plus_s,
+        lite_s=arguments.lite_s,
+        wait_most_s=arguments.wait_most_s,
+    )
+    answers = [answer(question, users, arguments.slice) for users in arguments.users]
+    figures = [figure for found in answers for figure in figures_of(question, found, unit, price, arguments.start_s)]
+    settings = {
+        "times": source,
+        "a generation": f"{work.full_s:.4g} s of a worker",
+        "assumed": "; ".join(assumed),
+        "load before": load,
+        "picture": str(arguments.plot),
+    }
+    if unit != "GPUs":
+        settings["GPUs"] = NO_GPU
+    notes = [f"{name}: {settings[name]}" for name in ("times", "assumed", "GPUs") if name in settings]
+    capacity_plot.draw(question, answers, unit, notes, arguments.plot)
+    return publish("capacity", figures, settings, arguments.out)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -20,11 +20,13 @@ EVENING: Final = (20, 12, 8, 6, 5, 6, 10, 18, 28, 36, 41, 45, 50, 50, 48, 49, 52
 class Demand(msgspec.Struct, frozen=True, kw_only=True):
     """`curve` is how many come at each full hour, in any unit, in the users' own time; in between it is a line.
 
-    `zones` are (hours ahead of the server's clock, share of all users).
+    `zones` are (hours ahead of the server's clock, share of all users);
+    `generating` is the share of a day's users who generate, once each, and `plus` the share of those who are Plus.
     """
 
     curve: Sequence[float] = EVENING
     zones: Sequence[tuple[float, float]] = ((0.0, 1.0),)
+    generating: float = 1.0
     plus: float = 0.2
     seed: int = 1
 
@@ -45,8 +47,8 @@ class Demand(msgspec.Struct, frozen=True, kw_only=True):
         return np.asarray(highest / highest.max())
 
     def peak(self, users: float) -> float:
-        """Users a second in the busiest minute."""
-        return float(users * self.rates().max() / 60)
+        """Generations a second in the busiest minute."""
+        return float(users * self.generating * self.rates().max() / 60)
 
     def arrivals(self, users: float) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
         """Poisson arrivals: when, in seconds of the simulation, ascending, and which are Plus.
@@ -54,7 +56,7 @@ class Demand(msgspec.Struct, frozen=True, kw_only=True):
         More users are the same ones and some others, so that fleets are compared on the same luck.
         """
         rates = self.rates()
-        count = round(users * float(rates.sum()))
+        count = round(users * self.generating * float(rates.sum()))
         times, tiers = (np.random.default_rng([self.seed, which]).random(count) for which in range(2))
         until = np.concatenate([[0.0], np.cumsum(rates)]) / rates.sum()
         at = np.interp(times, until, 60.0 * np.arange(len(until)))
@@ -67,4 +69,4 @@ class Demand(msgspec.Struct, frozen=True, kw_only=True):
             share / total * np.interp((hours + ahead) % 24, np.arange(25), [*self.curve, self.curve[0]])
             for ahead, share in self.zones
         )
-        return np.sum(list(of_zones), axis=0)
+        return np.asarray(sum(of_zones, np.zeros(1440)))

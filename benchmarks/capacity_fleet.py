@@ -9,10 +9,11 @@ from typing import Final
 import msgspec
 import numpy as np
 
-from benchmarks.capacity_day import Fleet, Generation
+from benchmarks.capacity_day import Fleet
 from benchmarks.capacity_demand import DAY_S, HOUR_S, WARM_S, Demand
 from benchmarks.capacity_waits import Day
 from benchmarks.capacity_work import Work
+from benchmarks.capacity_worker import Generation
 
 # How finely a slice's users are searched, and by how much the square-root staffing of the hours grows.
 HALVINGS, MARGIN = 5, 0.25
@@ -50,38 +51,41 @@ class Question(msgspec.Struct, frozen=True, kw_only=True):
 class Answer(msgspec.Struct, frozen=True, kw_only=True):
     """`day` and `scaled` are simulated days of a slice, a `slices`-th of the fleet; `opened` are its hours'.
 
-    `smaller` is a day of a slice half as large, None where the whole fleet was simulated.
+    `by_halves` are the workers that slices half as large ask for, None where the whole fleet was simulated.
     """
 
     users: float
     workers: int
     slices: float
-    slice_workers: int
     day: Day
     scaled: Day
     opened: list[tuple[float, int]]
-    smaller: Day | None
+    by_halves: int | None
 
 
 def answer(question: Question, users: float, slice_users: float) -> Answer:
-    """The smallest fleet for so many users; of more than `slice_users`, a slice is simulated.
-
-    A slice is a fleet of its own, and one queue before many of them is never slower: so the whole needs no more.
-    """
-    workers = least_workers(question, min(users, slice_users))
-    carried = users if users <= slice_users else most_users(question, workers, slice_users)
-    opened = scale(question, carried, workers)
-    slices = users / carried
+    """The smallest fleet for so many users; of more than `slice_users`, a slice is simulated."""
+    sliced = users > slice_users
+    carried, workers = _slice(question, slice_users) if sliced else (users, least_workers(question, users))
+    opened, by_halves = scale(question, carried, workers), None
+    if sliced:
+        half = _slice(question, slice_users / 2)
+        by_halves = math.ceil(half[1] * users / half[0])
     return Answer(
         users=users,
-        workers=workers if slices == 1 else math.ceil(workers * slices),
-        slices=slices,
-        slice_workers=workers,
+        workers=math.ceil(workers * users / carried),
+        slices=users / carried,
         day=question.day(carried, [(0.0, workers)]),
         scaled=question.day(carried, opened),
         opened=opened,
-        smaller=None if slices == 1 else question.day(carried / 2, [(0.0, max(1, workers // 2))]),
+        by_halves=by_halves,
     )
+
+
+def _slice(question: Question, users: float) -> tuple[float, int]:
+    """A fleet that is just large enough for so many users, and how many it could carry."""
+    workers = least_workers(question, users)
+    return most_users(question, workers, users), workers
 
 
 def least_workers(question: Question, users: float) -> int:
@@ -137,14 +141,14 @@ def square_root_estimate(question: Question, users: float) -> int:
     """Workers so that 95% wait for no longer than Plus may, were all of them Plus and the busiest minute without end.
 
     Of M/M/c in the limit of many (Halfin and Whitt, Operations Research 29, 1981): with load a and c = a + b sqrt(a),
-    P(wait > T) = exp(-(c - a) T / S) / (1 + b Phi(b) / phi(b)).
+    P(wait > T) = exp(-(c - a) T / S) phi(b) / (phi(b) + b Phi(b)).
     """
     load, full_s = question.load(users), question.work.full_s
     workers = math.floor(load) + 1
     while True:
         spare = workers - load
         b = spare / math.sqrt(load)
-        ratio = b * 0.5 * (1 + math.erf(b / math.sqrt(2))) / (math.exp(-b * b / 2) / math.sqrt(2 * math.pi))
-        if math.exp(-spare * question.plus_s / full_s) / (1 + ratio) <= 0.05:
+        density, below = math.exp(-b * b / 2) / math.sqrt(2 * math.pi), 0.5 * (1 + math.erf(b / math.sqrt(2)))
+        if density / (density + b * below) * math.exp(-spare * question.plus_s / full_s) <= 0.05:
             return workers
         workers += 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import textwrap
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
@@ -16,9 +17,12 @@ from benchmarks.capacity_waits import Day
 
 BIN_S: Final = 900.0
 _BINS: Final = round(DAY_S / BIN_S)
-_WIDE, _HIGH, _LEFT, _TOP, _GAP_X, _GAP_Y = 480, 170, 76, 84, 96, 62
-BLUE, ORANGE, GREY = "#2563a8", "#c2570c", "#8a8f98"
-# Waits are drawn from here on: most are nought.
+_WIDE, _HIGH, _LEFT, _TOP, _GAP_X, _GAP_Y = 480, 170, 76, 84, 120, 62
+BLUE, ORANGE, GREY, RED = "#2563a8", "#c2570c", "#8a8f98", "#b4232a"
+SOLID, DASHED, DOTTED = "none", "5 3", "2 3"
+# Letters of a note's line, a column.
+_LETTERS: Final = 85
+# The log axis begins here: most waits are nought.
 _LEAST_S: Final = 1.0
 Floats = NDArray[np.float64]
 Scale = Callable[[float], float]
@@ -43,7 +47,7 @@ class Panel:
     def y(self, value: float) -> float:
         return self.top + _HIGH * (1 - min(1.0, max(0.0, self._scale(value))))
 
-    def line(self, values: Sequence[float] | Floats, colour: str, *, dashed: bool = False, filled: bool = False) -> None:
+    def line(self, values: Sequence[float] | Floats, colour: str, *, dashes: str = SOLID, filled: bool = False) -> None:
         """Steps, a value for each bin of the day; a gap where it is not a number."""
         wide, path, gap = _WIDE / len(values), "", True
         for index, value in enumerate(values):
@@ -54,26 +58,28 @@ class Panel:
             bottom = self.top + _HIGH
             area = f"{path}L{self.left + _WIDE} {bottom}H{self.left}z"
             self.parts.append(f'<path d="{area}" fill="{colour}" fill-opacity=".18"/>')
-        style = ' stroke-dasharray="5 3"' if dashed else ""
-        self.parts.append(f'<path d="{path}" fill="none" stroke="{colour}" stroke-width="1.8"{style}/>')
+        self.parts.append(
+            f'<path d="{path}" fill="none" stroke="{colour}" stroke-width="1.8" stroke-dasharray="{dashes}"/>'
+        )
 
-    def key(self, entries: Sequence[tuple[str, str, bool]]) -> None:
-        """(words, colour, dashed), at the right of the title."""
+    def key(self, entries: Sequence[tuple[str, str, str]]) -> None:
+        """(words, colour, dashes), at the right of the title."""
         x = self.left + _WIDE
-        for words, colour, dashed in reversed(entries):
+        for words, colour, dashes in reversed(entries):
             x -= 6.4 * len(words) + 34
-            style = ' stroke-dasharray="5 3"' if dashed else ""
-            self.parts.append(f'<path d="M{x:.0f} {self.top - 16}h20" stroke="{colour}" stroke-width="2"{style}/>')
+            stroke = f'stroke="{colour}" stroke-width="2" stroke-dasharray="{dashes}"'
+            self.parts.append(f'<path d="M{x:.0f} {self.top - 16}h20" {stroke}/>')
             self.parts.append(f'<text x="{x + 25:.0f}" y="{self.top - 12}">{words}</text>')
 
 
 def draw(question: Question, answers: Sequence[Answer], unit: str, notes: Sequence[str], path: Path) -> None:
     """Write the SVG: a column for each answer, the notes beneath."""
     columns = [_column(question, each, unit, _LEFT + (_WIDE + _GAP_X) * n) for n, each in enumerate(answers)]
-    wide = _LEFT + (_WIDE + _GAP_X) * len(answers) - _GAP_X + 30
+    wide = _LEFT + (_WIDE + _GAP_X) * len(answers) - _GAP_X + 48
     below = _TOP + 3 * (_HIGH + _GAP_Y) + 6
-    foot = [f'<text x="{_LEFT}" y="{below + 18 * n}" fill="{GREY}">{_safe(note)}</text>' for n, note in enumerate(notes)]
-    high = below + 18 * len(notes)
+    lines = [line for note in notes for line in textwrap.wrap(note, _LETTERS * len(answers))]
+    foot = [f'<text x="{_LEFT}" y="{below + 18 * n}">{_safe(line)}</text>' for n, line in enumerate(lines)]
+    high = below + 18 * len(lines)
     head = (
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{wide}" height="{high}" viewBox="0 0 {wide} {high}">'
         "<style>text{font:12px system-ui,sans-serif;fill:#30343b}.title{font-weight:600}.head{font-size:17px}"
@@ -91,16 +97,16 @@ def _column(question: Question, found: Answer, unit: str, left: float) -> list[s
     arrivals = _linear(left, 0, "arrivals a minute", float(came.max()))
     arrivals.line(came, GREY, filled=True)
     counts = np.repeat([found.slices * count for _, count in found.opened[1:]], round(HOUR_S / BIN_S))[clock]
-    busy = _linear(left, 1, f"{unit}", float(found.workers))
+    busy = _linear(left, 1, unit, float(found.workers))
     busy.line(found.slices * day.busy_by(BIN_S)[clock], BLUE, filled=True)
-    busy.line([found.workers] * _BINS, BLUE, dashed=True)
+    busy.line([found.workers] * _BINS, BLUE, dashes=DASHED)
     busy.line(counts, ORANGE)
-    busy.key([("busy", BLUE, False), ("fixed", BLUE, True), ("scaled each hour", ORANGE, False)])
+    busy.key([("busy", BLUE, SOLID), ("fixed", BLUE, DASHED), ("scaled each hour", ORANGE, SOLID)])
     waits = _waits(question, left)
-    for each, dashed in ((scaled, True), (day, False)):
+    for each, dashes in ((scaled, DASHED), (day, SOLID)):
         for plus, colour in ((False, ORANGE), (True, BLUE)):
-            waits.line(_shown(each, plus=plus)[clock], colour, dashed=dashed)
-    waits.key([("Plus", BLUE, False), ("Lite", ORANGE, False), ("scaled", GREY, True)])
+            waits.line(_shown(each, plus=plus)[clock], colour, dashes=dashes)
+    waits.key([("Plus", BLUE, SOLID), ("Lite", ORANGE, SOLID), ("scaled", GREY, DASHED), ("target", RED, DOTTED)])
     title = f"{found.users:,.0f} users a day: {found.workers:,} {unit}"
     head = f'<text x="{left}" y="34" class="title head">{title}</text>'
     return [head, *arrivals.parts, *busy.parts, *waits.parts]
@@ -112,12 +118,12 @@ def _shown(day: Day, *, plus: bool) -> Floats:
 
 def _waits(question: Question, left: float) -> Panel:
     most = math.log10(max(question.plus_s, question.lite_s, 100.0)) + 0.2
-    ticks = [(10.0**power, f"{10**power} s") for power in range(math.ceil(most))]
+    ticks = [(10.0**power, f"{'≤ ' * (not power)}{10**power:,} s") for power in range(math.ceil(most))]
     panel = Panel(left, _row(2), "p95 wait", lambda seconds: math.log10(max(seconds, _LEAST_S)) / most, ticks)
     for target in (question.plus_s, question.lite_s):
         y = panel.y(target)
-        panel.parts.append(f'<path d="M{left} {y:.1f}h{_WIDE}" stroke="#b4232a" stroke-dasharray="2 3"/>')
-        panel.parts.append(f'<text x="{left + 4}" y="{y - 4:.1f}" fill="#b4232a">target {target:g} s</text>')
+        panel.parts.append(f'<path d="M{left} {y:.1f}h{_WIDE}" stroke="{RED}" stroke-dasharray="{DOTTED}"/>')
+        panel.parts.append(f'<text x="{left + _WIDE + 5}" y="{y + 4:.1f}" style="fill:{RED}">{target:g} s</text>')
     return panel
 
 

@@ -8,8 +8,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.capacity_day import Fleet, Generation
+from benchmarks.capacity_day import Fleet
 from benchmarks.capacity_demand import DAY_S, HOUR_S, WARM_S
+from benchmarks.capacity_worker import Generation
 
 Floats = NDArray[np.float64]
 
@@ -37,9 +38,7 @@ class Day(NamedTuple):
     def of(cls, fleet: Fleet, coming: Sequence[Generation]) -> Day:
         """Everything of a fleet that has run through."""
         counted = [each for each in coming if each.at >= WARM_S]
-        at, begun, ended = (
-            np.array([getattr(each, name) for each in counted]) for name in ("at", "begun", "ended")
-        )
+        at, begun, ended = (np.array([getattr(each, name) for each in counted]) for name in ("at", "begun", "ended"))
         plus, refused = (np.array([getattr(each, name) for each in counted], bool) for name in ("plus", "refused"))
         ends = WARM_S + DAY_S
         waits = np.where(np.isnan(begun), ends, begun) - at

@@ -29,7 +29,7 @@ class KeyStore(Protocol):
 
     @abstractmethod
     def names(self) -> list[str]:
-        """The names of all that is still to be destroyed, in any order."""
+        """The names of all keys, in any order; what a crash left half-made counts under its key's name."""
 
     @abstractmethod
     def destroy(self, name: str) -> None:

@@ -103,6 +103,7 @@ def test_two_first_profile_pictures_are_one(database: Database, new_generation: 
     assert claim is not None
     database.write(work.store, claim, [Drawn(0, "comic", "look0", "ready", "avatars/g/0", "00")])
     saved = gallery.Saved("a", "anna", "g", 0, "comic", "look0", "gallery/a/0", "00", 0.0)
+    database.write(deadlines.expect, saved.object, 60.0)
     database.write(gallery.save, [saved])
     tokens = [f"token-{number}" for number in range(MANY)]
     found = together(

@@ -55,6 +55,7 @@ def saved(safe: Safe, avatar: Original) -> Original:
     data = making.open_original(safe, avatar)
     name, digest = safe.put(Place("a", 0, "gallery"), safe.gallery_key("anna"), data)
     entry = Saved("a", "anna", "g", 0, "comic", "look0", name, digest, 0.0)
+    safe.database.write(deadlines.expect, name, 60.0)
     assert safe.database.write(gallery.save, [entry]) == {0: "a"}
     return making.of_gallery(entry)
 

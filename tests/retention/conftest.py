@@ -77,6 +77,7 @@ class World:
         self.safe.gallery_key(owner)
         name = self.put(f"gallery/{avatar}/0")
         saved = Saved(avatar, owner, generation, index, "comic", "look", name, "00", 0.0)
+        self.safe.database.write(deadlines.expect, name, HOUR)
         assert self.safe.database.write(gallery.save, [saved]) == {index: avatar}
         self.execute(sa.update(tables.gallery).values(saved_at=self.safe.now() - ago_s))
         return avatar
@@ -97,6 +98,7 @@ class World:
                 sa.select(table.c.object, table.c.generation if purpose == "avatar" else table.c.owner).where(which)
             ).one()
         )
+        self.safe.database.write(deadlines.expect, name, HOUR)
         assert self.safe.database.write(variants.enter, made, original, keeper)
         return name
 
@@ -135,7 +137,9 @@ class World:
     def orphans(self) -> set[str]:
         """Everything that can be left over when a process dies between an object and its row."""
         done, drawn, nobody = self.generation(), self.generation("rendering"), secrets.token_hex(12)
-        return {
+        erased = self.generation()
+        self.safe.database.write(deadlines.meet, "photos", erased)
+        return {f"photos/{erased}/{index}" for index in range(3)} | {
             self.put(name)
             for name in (
                 f"uploads/{nobody}/0-0",  # a stalled server's last piece, after the upload's deadline

@@ -166,7 +166,7 @@ def test_the_reconciler_puts_right_what_is_found(world: World, safe: Safe, setti
     world.orphans()
     for what in ("orphan", "lost", "lost copy", "stray key", "stray gallery key"):
         LATE[what][0](world)
-    assert len(found(safe)) == 17
+    assert len(found(safe)) == 20
     reconcile(safe, settings)
     assert found(safe) == []
 

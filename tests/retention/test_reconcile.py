@@ -49,7 +49,7 @@ def test_every_kind_of_orphan_goes_and_is_in_the_audit(world: World, safe: Safe,
     world.everything()
     orphans = world.orphans()
     rest = world.names() - orphans
-    assert reconcile(safe, settings).orphans == len(orphans) == 12
+    assert reconcile(safe, settings).orphans == len(orphans) == 15
     assert world.names() == rest
     assert world.audited("object") == sorted(orphans)
     assert reconcile(safe, settings).orphans == 0

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
+from likeness.cli.serve import prepare
 from likeness.cli.webhooks import add_webhooks
 from likeness.database import Database, clock, tables
 from likeness.records import outbox
@@ -25,7 +26,7 @@ def settings(tmp_path: Path) -> Settings:
 
 @pytest.fixture
 def run(settings: Settings) -> Run:
-    """The command, of a server with an empty outbox."""
+    """The command, of this server."""
     parser = argparse.ArgumentParser()
 
     def read(arguments: argparse.Namespace) -> Settings:
@@ -38,14 +39,13 @@ def run(settings: Settings) -> Run:
         arguments = parser.parse_args(["webhooks", *words, "--data", str(settings.data)])
         return int(arguments.run(arguments))
 
-    assert run("list") == 0
     return run
 
 
 @pytest.fixture
-def database(run: Run, settings: Settings, capsys: pytest.CaptureFixture[str]) -> Iterator[Database]:
+def database(settings: Settings) -> Iterator[Database]:
     """One row that was given up and is 80 hours old, and one that waits."""
-    capsys.readouterr()
+    prepare(settings)
     database = Database(settings.database_url)
     database.write(outbox.tell, settings, "photos.deleted", "lost")
     now = database.read(clock)
@@ -57,7 +57,8 @@ def database(run: Run, settings: Settings, capsys: pytest.CaptureFixture[str]) -
 
 
 def test_an_empty_outbox(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
-    assert capsys.readouterr().out.splitlines()[-1] == "0 waiting, 0 given up."
+    assert run("list") == 0
+    assert capsys.readouterr().out == "0 waiting, 0 given up.\n"
 
 
 def test_listed_as_a_table(run: Run, database: Database, capsys: pytest.CaptureFixture[str]) -> None:

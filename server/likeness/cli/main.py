@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from likeness import __version__
+from likeness.cli.audit import add_audit
 from likeness.cli.packs import add_import
 
 if TYPE_CHECKING:
@@ -56,6 +57,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_engines(commands.add_parser("engines", help="build, list and verify engines for this machine"))
     _add_provenance(commands.add_parser("provenance", help="say whether a model made a picture, and who signed that"))
     _add_server(commands)
+    add_audit(commands, _settings)
     return parser
 
 

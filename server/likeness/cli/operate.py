@@ -72,7 +72,9 @@ def purge(settings: Settings, subject: str | None) -> int:
 def upgrade_database(settings: Settings) -> int:
     """Bring the tables of the database, the queue and the keys to this version's form; versions before run on."""
     migrate(settings)
-    open_safe(settings).close()  # makes the table of keys
+    safe = open_safe(settings)
+    safe.key_store.prepare()
+    safe.close()
     print("The database has the tables of this version. Start, or restart, servers and workers one by one.")
     return 0
 

@@ -30,10 +30,15 @@ BACKLOG = 2048
 def serve(settings: Settings, worker: bool) -> int:
     """Serve until SIGTERM or Ctrl-C; returns 0 after a graceful end."""
     configure_logs(settings.log_level)
-    with _alone(settings), _socket(settings) as listening:
+    with _alone(settings):
         prepare(settings)
         app = create_app(settings)
         app.service.safe.objects.check()
+        return _serve(settings, app, worker)
+
+
+def _serve(settings: Settings, app: Application, worker: bool) -> int:
+    with _socket(settings) as listening:
         supervisor = Supervisor(settings) if worker else None
         if supervisor:
             supervisor.start()
@@ -93,13 +98,13 @@ class _Server(uvicorn.Server):
 
 @contextmanager
 def _socket(settings: Settings) -> Iterator[socket.socket]:
-    """Listen before anything else is done, so that a taken port is said at once; says where when it is free."""
+    """Listen, and say where; a taken port is said before a worker is started."""
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
     listening = socket.socket(family, socket.SOCK_STREAM)
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listening.bind((settings.host.strip("[]"), settings.port))
-        listening.listen(BACKLOG)  # who connects while the rest starts waits for it
+        listening.listen(BACKLOG)
     except OSError as error:
         listening.close()
         where = f"{settings.host}:{settings.port}"

@@ -236,6 +236,8 @@ class _Upload:
         for index, photo in enumerate(photos):
             name, digest = safe.put(Place(self.id, index, "photo"), photo_key, photo.pixels)
             stored.append(NewPhoto(name, digest, photo.quality))
+        if safe.objects.missing([photo.object for photo in stored]):
+            raise StorageError("The store of objects has lost photos that it had taken. Send them again.")
         self.originals.delete()
         seed = secrets.randbits(32) if form.seed is None else form.seed
         plan = plan_renders(styles, [photo.quality for photo in photos], settings.avatars, seed)

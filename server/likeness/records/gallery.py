@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from likeness.database import clock, insert_unless_there, tables
 from likeness.records import deadlines, trends, variants
 from likeness.records.pages import fetch_page
-from likeness.refusals import NotFoundError
+from likeness.refusals import ConflictError, NotFoundError
 
 _saved, _pictures, _stories = tables.gallery, tables.pictures, tables.stories
 
@@ -51,7 +51,10 @@ class Picture(msgspec.Struct, frozen=True):
 
 
 def save(connection: sa.Connection, saved: Sequence[Saved]) -> dict[int, str]:
-    """Enter saved avatars; answers gallery ids by index, those of an earlier save where there was one."""
+    """Enter saved avatars whose objects are stored, and due; answers the gallery ids of those that were ready, by index.
+
+    Raises ConflictError, and nothing is saved, when the sweeper was faster.
+    """
     ids, styles = {}, list[str]()
     for each in saved:
         ready = sa.update(tables.avatars).where(
@@ -60,7 +63,8 @@ def save(connection: sa.Connection, saved: Sequence[Saved]) -> dict[int, str]:
             tables.avatars.c.state == "ready",
         )
         if connection.execute(ready.values(state="saved", saved_as=each.id)).rowcount:
-            deadlines.drop(connection, "object", each.object)
+            if not deadlines.drop(connection, "object", each.object):
+                raise ConflictError("Saving took so long that the copies were deleted again. Save once more.")
             row = msgspec.structs.asdict(each) | {"saved_at": clock(connection)}
             connection.execute(sa.insert(_saved).values(row))
             styles.append(each.style)

@@ -186,7 +186,7 @@ def avatar_of(connection: sa.Connection, generation: Generation, index: int) -> 
     row = next((row for row in avatars_of(connection, generation) if row.index == index), None)
     if row is None:
         raise NotFoundError("avatar")
-    if row.state in ("discarded", "expired"):
+    if row.state in ("discarded", "expired") or (row.state == "saved" and row.object is None):
         raise GoneError("avatar")
     if row.object is None:
         raise ConflictError(f"Avatar {index} is {row.state}: there is no image of it. Follow the events.")

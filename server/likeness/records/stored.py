@@ -139,7 +139,7 @@ def _fences(connection: sa.Connection, subjects: Sequence[str]) -> dict[str, str
 
 def _lose_avatar(connection: sa.Connection, lost: Stored) -> bool:
     found = generations.lock(connection, lost.subject)
-    if found is None or found.state in RUNNING or found.avatars_gone:
+    if found is None or found.avatars_gone:
         return False
     if keys.get(connection, lost.subject, "avatar") is None:
         return False  # its deletion has begun: the objects go before the rows

@@ -49,10 +49,12 @@ def enter(connection: sa.Connection, made: Variant, original: str, keeper: str) 
     for still in (_original(made, original), key):
         if connection.execute(still.with_for_update()).first() is None:
             return False
-    if not insert_unless_there(connection, _table, **msgspec.structs.asdict(made)):
+    if find(connection, made.purpose, made.subject, made.index, made.kind) is not None:
         return False
-    deadlines.drop(connection, "object", made.object)
-    return True
+    # Dropped by the sweeper means deleted: making it took so long.
+    if not deadlines.drop(connection, "object", made.object):
+        return False
+    return insert_unless_there(connection, _table, **msgspec.structs.asdict(made))
 
 
 def take(

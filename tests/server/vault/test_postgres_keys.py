@@ -179,9 +179,9 @@ def test_a_server_keeps_all_its_keys_there(url: str, store: KeyStore, tmp_path: 
     server = Server(tmp_path / "data", "--no-worker", keys=url)
     try:
         server.start(ready=False)
+        server.until(lambda: {"server.secret", "provenance.pem"} <= set(store.names()))
     finally:
         server.close()
-    assert {"server.secret", "provenance.pem"} <= set(store.names())
     assert not (tmp_path / "data" / "keys").exists()
 
 

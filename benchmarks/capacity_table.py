@@ -1,0 +1,41 @@
+"""Not a benchmark: the rows of `capacity.py`'s table for one number of users."""
+
+from __future__ import annotations
+
+from benchmarks.capacity_fleet import Answer, Question, paid_hours, square_root_estimate
+from benchmarks.report import Figure
+
+
+def figures_of(question: Question, found: Answer, unit: str, price: float, start_s: float) -> list[Figure]:
+    """The fleet, the waits, the costs: of a fixed fleet, and of one that is scaled each hour."""
+    who, day = f"{found.users:,.0f} users", found.day
+    figures = [Figure(f"{who}: {unit}", found.workers, "", "lower")]
+    if found.by_halves:
+        figures.append(Figure(f"{who}: {unit}, by slices half as large", found.by_halves, "", "lower"))
+    figures += [
+        Figure(f"{who}: {unit}, square-root estimate", square_root_estimate(question, found.users), "", "lower"),
+        *_waits(question, found, who),
+        Figure(f"{who}: refused", 100 * day.refused, "%", "lower", 100 * question.refused),
+        Figure(f"{who}: most in the queue", found.slices * day.most_waiting, "", "lower"),
+    ]
+    hours = {"fixed": 24.0 * found.workers, "scaled": found.slices * paid_hours(found.opened, question.work, start_s)}
+    for how, simulated in (("fixed", day), ("scaled", found.scaled)):
+        cost, drawn = price * hours[how], found.slices * simulated.drawn * question.work.avatars
+        figures += [
+            Figure(f"{who}: {unit[:-1]} hours a day, {how}", hours[how], "h", "lower"),
+            Figure(f"{who}: price of a day, {how}", cost, "$", "lower"),
+            Figure(f"{who}: price of 1000 avatars, {how}", 1000 * cost / drawn, "$", "lower"),
+        ]
+    return figures
+
+
+def _waits(question: Question, found: Answer, who: str) -> list[Figure]:
+    figures = []
+    for plus, tier, target in ((True, "Plus", question.plus_s), (False, "Lite", question.lite_s)):
+        if plus not in found.day.plus:
+            continue
+        for day, how in ((found.day, "fixed"), (found.scaled, "scaled")):
+            name = f"{who}: {tier} wait, worst hour's p95, {how}"
+            figures.append(Figure(name, day.worst_p95(plus=plus), "s", "lower", target))
+        figures.append(Figure(f"{who}: {tier} accepted to done, p95", found.day.done_p95(plus=plus), "s", "lower"))
+    return figures
