@@ -1,4 +1,4 @@
-"""A throw-away PostgreSQL server from the installed binaries: on loopback, in a folder of its own, for tests to kill."""
+"""A throw-away PostgreSQL server of the installed binaries: on loopback, in a folder of its own, for tests to kill."""
 
 from __future__ import annotations
 
@@ -97,6 +97,7 @@ class Postgres:
             command = ["runuser", "-u", USER, "--", *command]
         done = subprocess.run(
             command,
+            check=False,
             cwd=self.folder,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,

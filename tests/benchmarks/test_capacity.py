@@ -101,7 +101,7 @@ def test_lite_goes_before_plus_after_fifteen_minutes() -> None:
 
 
 def test_lite_gives_its_rows_away_until_it_is_due() -> None:
-    """Both share a worker with room for one: Plus draws first, and from when Lite is due each has half of what is left."""
+    """Both share a worker with room for one: Plus draws first; from when Lite is due, each has half."""
     work = Work(step_s={1: 1.0}, steps=2000, rows=1, avatars=1, at_once=2)
     lite, plus = Generation(0.0, False), Generation(100.0, True)
     serve(work, [lite, plus])
@@ -134,7 +134,7 @@ def test_a_generation_takes_what_its_steps_its_photos_and_its_pictures_take() ->
 
 @pytest.mark.parametrize("priorities", [(0, 0), (1, 0)])
 def test_a_worker_draws_as_the_renderer_does(priorities: tuple[int, int]) -> None:
-    """Thirty and thirty, the second amid the first: both end within a render's steps of where the renderer ends them."""
+    """Thirty and thirty, the second amid the first: both end within a render's steps of the renderer's."""
     backend = FakeBackend(max_rows=10)
     renderer, source = Renderer(Engines(bundled_pack(), backend)), np.zeros(bundled_pack().about.latents, np.float32)
     ended, step = {}, 0
@@ -330,7 +330,7 @@ def test_a_report_is_read_by_the_card_it_names(tmp_path: Path, card: str, unit: 
     timed = read_report(path, "20 steps", **known)
     assert (timed.unit, timed.work.full_s) == (unit, pytest.approx(18.0))
     assert card in timed.source
-    with pytest.raises(SystemExit, match="2 figures .*Pick one with --figure"):
+    with pytest.raises(SystemExit, match=r"2 figures .*Pick one with --figure"):
         read_report(path, "SDXL", **known)
 
 

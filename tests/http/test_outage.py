@@ -63,9 +63,7 @@ def test_a_database_that_is_gone_and_comes_back(
     assert ann.remaining() == 2
 
 
-def test_a_store_that_is_gone_and_comes_back(
-    fleet: Server, s3: S3Server, person: People, jpegs: list[bytes]
-) -> None:
+def test_a_store_that_is_gone_and_comes_back(fleet: Server, s3: S3Server, person: People, jpegs: list[bytes]) -> None:
     ann = person(at=fleet)
     before = stored(fleet)
     with s3.fail(lambda call: call.method == "PUT" and call.name.startswith(("uploads/", "photos/"))):

@@ -72,5 +72,5 @@ def new_generation(database: Database) -> Callable[..., str]:
 
 @pytest.fixture
 def worker(database: Database) -> str:
-    database.write(workers.register, "worker-1", "here", alone=True)
+    database.write(workers.register, "worker-1", "here", is_dead=lambda _: True)
     return "worker-1"

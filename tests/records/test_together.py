@@ -44,7 +44,7 @@ def test_every_claim_has_a_fence_of_its_own(database: Database, new_generation: 
     new_generation("g")
     names = [f"worker-{number}" for number in range(MANY)]
     for name in names:
-        database.write(workers.register, name, name, alone=False)
+        database.write(workers.register, name, name, is_dead=lambda _: False)
     claims = together(*[lambda name=name: database.write(work.claim, "g", name, SETTINGS) for name in names])
     fences = sorted(each.fence for each in claims)
     assert fences == list(range(1, MANY + 1))
@@ -59,7 +59,7 @@ def test_a_worker_claims_before_its_death_or_not_at_all(database: Database, new_
     """Or its claim would take the generation from whom its job was handed to."""
     for number in range(MANY):
         name, generation = f"worker-{number}", new_generation(f"g{number}")
-        database.write(workers.register, name, name, alone=False)
+        database.write(workers.register, name, name, is_dead=lambda _: False)
         claim, _ = together(
             lambda name=name, of=generation: database.write(work.claim, of, name, SETTINGS),
             lambda name=name: database.write(workers.end, name),

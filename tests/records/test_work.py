@@ -137,6 +137,6 @@ def test_death_is_for_good_and_told_more_than_once(database: Database, worker: s
 
 
 def test_the_holder_of_the_lock_buries_the_earlier_ones(database: Database, worker: str) -> None:
-    database.write(workers.register, "elsewhere", "there", alone=True)
-    database.write(workers.register, "worker-2", "here", alone=True)
+    database.write(workers.register, "elsewhere", "there", is_dead=lambda _: True)
+    database.write(workers.register, "worker-2", "here", is_dead=lambda _: True)
     assert database.read(workers.living) == {"elsewhere", "worker-2"}

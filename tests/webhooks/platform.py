@@ -35,6 +35,11 @@ class Received(msgspec.Struct, frozen=True):
         assert verify(read_secret(SECRET), self.headers, self.body, now) == self.id
 
 
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    request_queue_size = 128  # the default of five is less than what senders connect at the same time
+
+
 class Platform:
     """`answer` gives the status for a request, None to hang until the end."""
 
@@ -50,8 +55,7 @@ class Platform:
 
     def up(self) -> None:
         """Listen, on the same port as before."""
-        self._server = ThreadingHTTPServer(("127.0.0.1", self.port), self._handler())
-        self._server.daemon_threads = True
+        self._server = _Server(("127.0.0.1", self.port), self._handler())
         if self._tls is not None:
             self._server.socket = self._tls.wrap_socket(
                 self._server.socket, server_side=True, do_handshake_on_connect=False

@@ -36,7 +36,7 @@ def database(tmp_path: Path) -> Database:
     database = Database(f"sqlite:///{tmp_path / 'likeness.db'}")
     database.migrate()
     for name in ("observer", "other"):
-        database.write(workers.register, name, "here", alone=False)
+        database.write(workers.register, name, "here", is_dead=lambda _: False)
     return database
 
 

@@ -27,7 +27,6 @@ from likeness.refusals import InputError
 from likeness.safe import open_safe
 from likeness.settings import Settings
 
-
 NOWHERE = "/nothing-has-this-address"
 
 

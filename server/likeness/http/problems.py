@@ -88,7 +88,8 @@ def problem_of(error: Exception) -> tuple[Problem, dict[str, str]]:
     if isinstance(error, InternalServerException) and error.detail == _DISCONNECTED:
         return _problem(CLIENT_GONE, "client_gone", "The request did not come whole. Send it again.", {}), {}
     if isinstance(error, DataError):  # a NUL in a text, a number out of bounds
-        return _problem(400, "bad_request", "The request holds a character that cannot be stored. Leave it out.", {}), {}
+        detail = "The request holds a character that cannot be stored. Leave it out."
+        return _problem(400, "bad_request", detail, {}), {}
     logger.error("A request failed.", exc_info=error)
     detail = "Something failed on our side. Try again; if it lasts, tell the operator the request_id."
     return _problem(500, "internal_error", detail, {}), {}

@@ -134,9 +134,7 @@ class _Original:
         self.pieces += 1
 
 
-async def receive_upload(
-    service: Service, request: Request[Any, Any, Any], user: User, slot: Slot
-) -> tuple[str, str]:
+async def receive_upload(service: Service, request: Request[Any, Any, Any], user: User, slot: Slot) -> tuple[str, str]:
     """Take an upload in and queue its generation; answers its id and what to send (JSON). If anything goes wrong,
     nothing of it stays.
     """

@@ -51,7 +51,7 @@ class Picture(msgspec.Struct, frozen=True):
 
 
 def save(connection: sa.Connection, saved: Sequence[Saved]) -> dict[int, str]:
-    """Enter saved avatars whose objects are stored, and due; answers the gallery ids of those that were ready, by index.
+    """Enter saved avatars whose objects are stored, and due; answers gallery ids of those that were ready, by index.
 
     Raises ConflictError, and nothing is saved, when the sweeper was faster.
     """

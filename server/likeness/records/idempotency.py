@@ -46,7 +46,9 @@ def settle(connection: sa.Connection, owner: str, key: str, digest: bytes, *, ge
     """Tie a claimed key to the generation, in the transaction that makes it."""
     until = clock(connection) + KEPT_S
     claimed = sa.update(_table).where(*_one(owner, key), _table.c.digest.is_(None))
-    if not connection.execute(claimed.values(digest=digest, generation=generation, answer=answer, until=until)).rowcount:
+    if not connection.execute(
+        claimed.values(digest=digest, generation=generation, answer=answer, until=until)
+    ).rowcount:
         raise InProgressError  # the claim ran out, and is another request's by now
 
 

@@ -107,9 +107,7 @@ def take_back(connection: sa.Connection, claim: Claim, lost: Sequence[str]) -> N
     """Make avatars pending again whose objects the store has lost, to be drawn anew."""
     _hold(connection, claim, {"fence": claim.fence})
     of_it = tables.avatars.c.generation == claim.generation.id, tables.avatars.c.object.in_(lost)
-    connection.execute(
-        sa.update(tables.avatars).where(*of_it).values(state="pending", object=None, digest=None)
-    )
+    connection.execute(sa.update(tables.avatars).where(*of_it).values(state="pending", object=None, digest=None))
 
 
 def stored_by(connection: sa.Connection, claim: Claim) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final
 
 import msgspec
@@ -13,12 +14,12 @@ _table = tables.workers
 REMEMBERED_S: Final = 3600.0
 
 
-def register(connection: sa.Connection, worker: str, place: str, alone: bool) -> None:
-    """Enter a worker. `alone`: it holds its place's lock, so that all earlier workers of this place are dead."""
+def register(connection: sa.Connection, worker: str, place: str, is_dead: Callable[[str], bool]) -> None:
+    """Enter a worker; `is_dead` says of earlier ones of the same place what can be seen there without waiting."""
     now = clock(connection)
-    if alone:
-        earlier = sa.update(_table).where(_table.c.place == place, _table.c.ended_at.is_(None))
-        connection.execute(earlier.values(ended_at=now))
+    earlier = sa.select(_table.c.id).where(_table.c.place == place, _table.c.ended_at.is_(None))
+    for other in [each for each in connection.execute(earlier).scalars() if is_dead(each)]:
+        end(connection, other)
     connection.execute(sa.insert(_table).values(id=worker, place=place, started_at=now, beat_at=now))
 
 

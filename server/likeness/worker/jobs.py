@@ -141,7 +141,9 @@ def _schema(connection: sa.Connection) -> str | None:
 
 
 def _status(connection: sa.Connection) -> sa.TableClause:
-    columns = [sa.column(name) for name in ("workflow_uuid", "status", "executor_id", "queue_name")]
+    columns: list[sa.ColumnClause[str]] = [
+        sa.column(name) for name in ("workflow_uuid", "status", "executor_id", "queue_name")
+    ]
     return sa.table("workflow_status", *columns, schema=_schema(connection))
 
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import fcntl
+import hashlib
 import logging
 import os
 import secrets
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Final
@@ -36,13 +37,13 @@ LOCK_WAIT_S: Final = 0.1
 def run_worker(settings: Settings, stop: threading.Event) -> None:
     """Draw generations until `stop` is set; raises WorkerError when this worker must not go on."""
     os.nice(NICENESS)
-    with _alone(settings, stop) as alone:
+    with _alone(settings, stop) as is_dead:
         if stop.is_set():
             return
         safe = open_safe(settings)
         safe.objects.check()
         worker = f"{os.uname().nodename}-{os.getpid()}-{secrets.token_hex(4)}"
-        safe.database.write(workers.register, worker, _place(settings), alone)
+        safe.database.write(workers.register, worker, _place(settings), is_dead)
         sweeper = Sweeper(safe, settings)
         sweeper.start()
         try:
@@ -112,15 +113,17 @@ def _dead_holders(connection: sa.Connection) -> list[str]:
 
 
 @contextmanager
-def _alone(settings: Settings, stop: threading.Event) -> Iterator[bool]:
-    """With SQLite, hold the worker lock: the kernel frees it with its holder, so earlier workers are dead."""
+def _alone(settings: Settings, stop: threading.Event) -> Iterator[Callable[[str], bool]]:
+    """With SQLite, hold the worker lock, which the kernel frees with its holder; answers which earlier workers of this
+    place are dead: then all.
+    """
     if not settings.database_url.startswith("sqlite"):
-        yield False
+        yield _has_no_process
         return
     with (data_folder(settings) / "worker.lock").open("w") as file:
         while not _lock(file) and not stop.wait(LOCK_WAIT_S):
             pass
-        yield True
+        yield lambda _: True
 
 
 def _lock(file: IO[str]) -> bool:
@@ -131,10 +134,30 @@ def _lock(file: IO[str]) -> bool:
     return True
 
 
+def _has_no_process(worker: str) -> bool:
+    """Whether a worker of this place has ended: it has our own process id, or one that no process has."""
+    pid = int(worker.split("-")[-2])
+    if pid == os.getpid():
+        return True
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return True
+    except PermissionError:
+        pass
+    return False
+
+
 def _place(settings: Settings) -> str:
-    """The data folder's own name, made when it is first used; with PostgreSQL the machine's, which needs no folder."""
+    """Where workers can tell of each other whether they live: the data folder, or with PostgreSQL all processes that
+    see each other, of one machine since its start and one container.
+    """
     if not settings.database_url.startswith("sqlite"):
-        return os.uname().nodename
+        try:
+            boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+            return hashlib.sha256(f"{boot} {Path('/proc/self/ns/pid').readlink()}".encode()).hexdigest()[:32]
+        except OSError:
+            return secrets.token_hex(16)  # not Linux: then by leases alone
     file = data_folder(settings) / "place"
     if not file.exists():
         file.write_text(secrets.token_hex(8))
