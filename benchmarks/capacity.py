@@ -57,7 +57,7 @@ def choose(arguments: argparse.Namespace) -> tuple[Timed, list[str]]:
 
 def main() -> int:
     """Simulate, draw the picture, and publish."""
-    arguments, load = parse(__doc__), f"{os.getloadavg()[0]:.1f}"
+    arguments, load = parse(__doc__ or ""), f"{os.getloadavg()[0]:.1f}"
     (work, unit, source), assumed = choose(arguments)
     price = arguments.price_per_hour or (GPU_PRICE if unit == "GPUs" else CPU_PRICE)
     assumed += assumptions(arguments, price)

@@ -135,20 +135,3 @@ def paid_hours(opened: Sequence[tuple[float, int]], work: Work, start_s: float) 
     changes = np.diff(counts)
     rises, falls = changes[changes > 0].sum(), -changes[changes < 0].sum()
     return float(counts[1:].sum() + (rises * start_s + falls * work.at_once * work.full_s) / HOUR_S)
-
-
-def square_root_estimate(question: Question, users: float) -> int:
-    """Workers so that 95% wait for no longer than Plus may, were all of them Plus and the busiest minute without end.
-
-    Of M/M/c in the limit of many (Halfin and Whitt, Operations Research 29, 1981): with load a and c = a + b sqrt(a),
-    P(wait > T) = exp(-(c - a) T / S) phi(b) / (phi(b) + b Phi(b)).
-    """
-    load, full_s = question.load(users), question.work.full_s
-    workers = math.floor(load) + 1
-    while True:
-        spare = workers - load
-        b = spare / math.sqrt(load)
-        density, below = math.exp(-b * b / 2) / math.sqrt(2 * math.pi), 0.5 * (1 + math.erf(b / math.sqrt(2)))
-        if density / (density + b * below) * math.exp(-spare * question.plus_s / full_s) <= 0.05:
-            return workers
-        workers += 1

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from benchmarks.capacity_fleet import Answer, Question, paid_hours, square_root_estimate
+import math
+
+from benchmarks.capacity_fleet import Answer, Question, paid_hours
 from benchmarks.report import Figure
 
 
@@ -39,3 +41,20 @@ def _waits(question: Question, found: Answer, who: str) -> list[Figure]:
             figures.append(Figure(name, day.worst_p95(plus=plus), "s", "lower", target))
         figures.append(Figure(f"{who}: {tier} accepted to done, p95", found.day.done_p95(plus=plus), "s", "lower"))
     return figures
+
+
+def square_root_estimate(question: Question, users: float) -> int:
+    """Workers so that 95% wait for no longer than Plus may, were all of them Plus and the busiest minute without end.
+
+    Of M/M/c in the limit of many (Halfin and Whitt, Operations Research 29, 1981): with load a and c = a + b sqrt(a),
+    P(wait > T) = exp(-(c - a) T / S) phi(b) / (phi(b) + b Phi(b)).
+    """
+    load, full_s = question.load(users), question.work.full_s
+    workers = math.floor(load) + 1
+    while True:
+        spare = workers - load
+        b = spare / math.sqrt(load)
+        density, below = math.exp(-b * b / 2) / math.sqrt(2 * math.pi), 0.5 * (1 + math.erf(b / math.sqrt(2)))
+        if density / (density + b * below) * math.exp(-spare * question.plus_s / full_s) <= 0.05:
+            return workers
+        workers += 1

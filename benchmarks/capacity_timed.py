@@ -15,7 +15,7 @@ from benchmarks.report import Report
 from likeness_engines import BackendOptions, Engines, Render, Renderer, bundled_pack, load_engines
 
 ROWS: Final = (1, 2, 5, 10)
-TIMES, PHOTOS, COUNT = 5, 5, 30
+TIMES, PHOTOS, COUNT = 10, 5, 30
 # The figure of a report that is the whole of thirty avatars, from photos to pixels.
 THIRTY: Final = {"gpu": "thirty, five LoRAs mixed", "render": "thirty avatars, onnxruntime"}
 # How a report of gpu.py begins to name its card when there was none.
@@ -44,7 +44,7 @@ def measure(threads: int, **known: Any) -> Timed:
         "decode_s": _best_s(lambda: engines.decode(latents).result()) / max(ROWS),
     }
     work = Work(**{**timed, **known})
-    return Timed(work, "workers", f"{_told(work)}, the miniature on {threads} threads of this CPU")
+    return Timed(work, "workers", f"{_told(work)}, the miniature on this CPU, threads {threads}")
 
 
 def read_steps(text: str, **known: Any) -> Timed:
@@ -83,9 +83,10 @@ def read_report(path: Path, which: str, **known: Any) -> Timed:
 
 
 def _told(work: Work) -> str:
-    steps = ", ".join(f"{rows} rows {1000 * step_s:.4g} ms" for rows, step_s in sorted(work.step_s.items()))
+    sizes = sorted(work.step_s)
+    milliseconds = ", ".join(f"{1000 * work.step_s[rows]:.4g}" for rows in sizes)
     rest = f"encoding {1000 * work.encode_s:.4g} ms, decoding an avatar {1000 * work.decode_s:.4g} ms"
-    return f"a step of {steps}; {rest}"
+    return f"a step of {', '.join(map(str, sizes))} rows {milliseconds} ms; {rest}"
 
 
 def _step_s(engines: Engines, rows: int) -> float:

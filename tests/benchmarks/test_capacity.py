@@ -21,8 +21,8 @@ from benchmarks.capacity_fleet import (
     most_users,
     paid_hours,
     scale,
-    square_root_estimate,
 )
+from benchmarks.capacity_table import square_root_estimate
 from benchmarks.capacity_timed import read_report, read_steps
 from benchmarks.capacity_waits import Day
 from benchmarks.capacity_work import Work
@@ -316,7 +316,7 @@ def test_without_times_it_measures_this_cpu_and_says_nothing_about_gpus(
 ) -> None:
     report = run(monkeypatch, tmp_path, "--users", "300", "--threads", "1", "--price-per-hour", "0.5")
     assert report.settings["GPUs"] == capacity.NO_GPU
-    assert "on 1 threads of this CPU" in report.settings["times"]
+    assert "this CPU, threads 1" in report.settings["times"]
     names = [figure.name for figure in report.figures]
     assert names[0] == "300 users: workers"
     assert not any("GPU" in name for name in names)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from likeness import __version__
 from likeness.cli.audit import add_audit
 from likeness.cli.packs import add_import
+from likeness.cli.webhooks import add_webhooks
 
 if TYPE_CHECKING:
     from likeness.settings import Settings
@@ -58,6 +59,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_provenance(commands.add_parser("provenance", help="say whether a model made a picture, and who signed that"))
     _add_server(commands)
     add_audit(commands, _settings)
+    add_webhooks(commands, _settings)
     return parser
 
 

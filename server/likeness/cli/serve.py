@@ -19,6 +19,7 @@ from likeness.http import Application, create_app
 from likeness.logs import configure_logs
 from likeness.safe import data_folder
 from likeness.settings import Settings
+from likeness.webhooks import check_webhooks
 from likeness.worker import jobs
 from likeness.worker.supervisor import Supervisor
 
@@ -58,6 +59,7 @@ def prepare(settings: Settings) -> None:
     """With SQLite, bring the tables to this version's form. PostgreSQL is migrated by `likeness database upgrade`, once
     for the fleet: here it is looked at only. Raises SettingsError.
     """
+    check_webhooks(settings)
     if settings.database_url.startswith("sqlite"):
         migrate(settings)
         return

@@ -20,6 +20,7 @@ from likeness.records import deadlines, idempotency, quota
 from likeness.retention import Sweeper, sweep
 from likeness.safe import Safe
 from likeness.settings import Settings
+from likeness.webhooks import Sender
 from likeness.worker.jobs import JobClient
 from likeness_plugins import Catalogue
 
@@ -27,6 +28,8 @@ P = ParamSpec("P")
 T = TypeVar("T")
 # As many as the database has connections: more would only wait for one.
 THREADS: Final = 8
+# What an upload holds, its slot and its Idempotency-Key, is free again so long after its server has died.
+HELD_S: Final = 45.0
 logger = logging.getLogger(__name__)
 
 
@@ -44,6 +47,7 @@ class Service:
         self.decoders = Decoders(settings.decoders, DecoderLimits(side=side))
         self.hub = Hub(self.read)
         self.announcer = Announcer(self.catalogue)
+        self.sender = Sender(self.write, settings)
         self.sweeper = Sweeper(safe, settings)
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="service")
 
@@ -59,12 +63,14 @@ class Service:
         await self.run(sweep, self.safe, self.settings)
         self.sweeper.start()
         self.announcer.start()
+        await self.sender.start()
         await self.decoders.start()
         await self.hub.start()
 
     async def close(self) -> None:
         """End the streams, the decoders and the sweep under way."""
         await self.hub.close()
+        await self.sender.close()
         await self.decoders.close()
         await self.run(self.sweeper.stop)
         self.jobs.close()

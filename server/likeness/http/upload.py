@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import logging
 import secrets
 from collections.abc import AsyncIterator, Iterator, Sequence
 from typing import Any, Final
@@ -14,8 +15,8 @@ import msgspec
 import sqlalchemy as sa
 from litestar import MediaType, Request, Response
 
-from likeness.database import clock
-from likeness.http.service import Service
+from likeness.database import UnavailableError, clock
+from likeness.http.service import HELD_S, Service
 from likeness.http.views import GenerationView, view_generation
 from likeness.intake import DecodedPhoto, Form, FormLimits, PhotoSink, UploadTimeoutError, read_form
 from likeness.packs import DEFAULT_STYLES, choose_styles
@@ -32,6 +33,7 @@ from likeness.users import User
 from likeness.vault import Decryptor, Encryptor, StorageError, context, new_key
 from likeness_plugins import Style
 
+logger = logging.getLogger(__name__)
 ACCEPTED: Final = 202
 # A photo's ciphertext is stored in objects of about this size: the memory that an upload under way takes.
 PIECE_BYTES: Final = 4 << 20
@@ -138,20 +140,37 @@ async def receive_upload(service: Service, request: Request[Any, Any, Any], user
     """Take an upload in and queue its generation; answers its id and what to send (JSON). If anything goes wrong,
     nothing of it stays.
     """
-    upload = _Upload(service, user, slot)
+    upload, key = _Upload(service, user, slot), request.scope["state"].get("idempotency_key")
+    holding = asyncio.create_task(_hold(service, slot, key))
     try:
         await upload.expect()
         form = await read_upload(service, request, upload.originals)
         styles = upload.check(form)
         photos = await upload.decode(form)
         new = await upload.store(form, styles, photos)
-        key = request.scope["state"].get("idempotency_key")
         digests = upload.originals.digests
         answer = await service.write(_commit, service, new, digests=digests, key=key, content=form.digest)
     finally:
+        holding.cancel()
         # Also when the client went away and this task was cancelled: then the work goes on beside it.
         await asyncio.shield(upload.clean())
     return upload.id, answer
+
+
+async def _hold(service: Service, slot: Slot, key: str | None) -> None:
+    """Keep slot and key for as long as the upload is under way here."""
+    while True:
+        await asyncio.sleep(HELD_S / 3)
+        try:
+            await service.write(_renew, slot, key)
+        except UnavailableError:
+            logger.warning("The database does not answer; an upload may lose its slot.")
+
+
+def _renew(connection: sa.Connection, slot: Slot, key: str | None) -> None:
+    quota.renew(connection, slot, HELD_S)
+    if key is not None:
+        idempotency.renew(connection, slot.owner, key, HELD_S)
 
 
 def accepted_response(generation: str, answer: str) -> Response[Any]:

@@ -42,6 +42,12 @@ def claim(connection: sa.Connection, owner: str, key: str, lives_s: float) -> Kn
     return Known(*row)
 
 
+def renew(connection: sa.Connection, owner: str, key: str, lives_s: float) -> None:
+    """Keep a claim for so much longer."""
+    claimed = sa.update(_table).where(*_one(owner, key), _table.c.digest.is_(None))
+    connection.execute(claimed.values(until=clock(connection) + lives_s))
+
+
 def settle(connection: sa.Connection, owner: str, key: str, digest: bytes, *, generation: str, answer: str) -> None:
     """Tie a claimed key to the generation, in the transaction that makes it."""
     until = clock(connection) + KEPT_S

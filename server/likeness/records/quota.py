@@ -59,6 +59,12 @@ def reserve(connection: sa.Connection, owner: str, limit: int, lives_s: float) -
     return Slot(owner, day, free)
 
 
+def renew(connection: sa.Connection, slot: Slot, lives_s: float) -> None:
+    """Keep a reservation for so much longer."""
+    reserved = sa.update(_slots).where(*_one(slot), _slots.c.state == "reserved")
+    connection.execute(reserved.values(until=clock(connection) + lives_s))
+
+
 def use(connection: sa.Connection, slot: Slot, generation: str) -> bool:
     """Turn a reservation into a used slot; False when it had run out and was taken."""
     ends = day_ends(clock(connection))

@@ -12,7 +12,7 @@ from litestar.middleware import ASGIMiddleware
 from litestar.types import ASGIApp, Receive, Scope, Send
 
 from likeness.http.middleware.answer import answered, is_no_upload
-from likeness.http.service import Service
+from likeness.http.service import HELD_S, Service
 from likeness.http.upload import ACCEPTED, accepted_response, encode_answer, read_upload, view_of
 from likeness.intake import DiscardingSink
 from likeness.records import idempotency
@@ -36,7 +36,7 @@ class Idempotency(ASGIMiddleware):
             await next_app(scope, receive, send)
             return
         owner = scope["user"].owner
-        known = await self._service.write(idempotency.claim, owner, key, self._service.settings.upload_most_s)
+        known = await self._service.write(idempotency.claim, owner, key, HELD_S)
         if known is not None:
             form = await read_upload(self._service, request, DiscardingSink())
             if not known.same(form.digest):

@@ -12,7 +12,7 @@ from litestar.middleware import ASGIMiddleware
 from litestar.types import ASGIApp, Receive, Scope, Send
 
 from likeness.http.middleware.answer import answered, is_no_upload
-from likeness.http.service import Service
+from likeness.http.service import HELD_S, Service
 from likeness.http.upload import ACCEPTED
 from likeness.records import generations, quota
 from likeness.records.quota import Slot
@@ -51,7 +51,7 @@ def admit(connection: sa.Connection, user: User, settings: Settings) -> Slot:
     check_plan(user, settings)
     quota.check_refusals(connection, user.owner, settings.refusals_per_hour)
     generations.check_room(connection, settings)
-    return quota.reserve(connection, user.owner, settings.quota(user.tier), settings.upload_most_s)
+    return quota.reserve(connection, user.owner, settings.quota(user.tier), HELD_S)
 
 
 def check_plan(user: User, settings: Settings) -> None:
