@@ -15,13 +15,14 @@ from likeness.cli.webhooks import add_webhooks
 from likeness.database import Database, clock, tables
 from likeness.records import outbox
 from likeness.settings import Settings
+from tests.webhooks.platform import SECRET
 
 Run = Callable[..., int]
 
 
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
-    return Settings(data=tmp_path / "data", webhook_url="https://receiver.test/hook")
+    return Settings(data=tmp_path / "data", webhook_url="https://receiver.test/hook", webhook_secret=SECRET)
 
 
 @pytest.fixture

@@ -40,6 +40,8 @@ POSTGRESQL: Final = {
 # Two transactions waited for each other, or wrote the same: PostgreSQL undoes one, which may be begun again.
 COLLIDED: Final = ("40P01", "40001")
 COLLISIONS: Final = 3
+SQLITE_NOW: Final = "(julianday('now') - 2440587.5) * 86400.0"
+POSTGRESQL_NOW: Final = "extract(epoch FROM clock_timestamp())::float8"
 MIGRATING: Final = 0x11CE  # an advisory lock of ours
 
 
@@ -145,18 +147,25 @@ def _translated() -> Iterator[None]:
         raise
 
 
+def upsert(connection: sa.Connection, table: sa.Table) -> sqlite.Insert | postgresql.Insert:
+    """The dialect's own INSERT, which knows ON CONFLICT."""
+    return sqlite.insert(table) if connection.dialect.name == "sqlite" else postgresql.insert(table)
+
+
 def insert_unless_there(connection: sa.Connection, table: sa.Table, **values: object) -> bool:
     """Insert a row unless its key is taken; returns whether it was inserted. Two at the same moment: one is."""
-    dialect = sqlite if connection.dialect.name == "sqlite" else postgresql
-    insert = dialect.insert(table).values(values).on_conflict_do_nothing()
+    insert = upsert(connection, table).values(values).on_conflict_do_nothing()
     return connection.execute(insert.returning(sa.literal(True))).first() is not None  # drivers count these differently
+
+
+def now(connection: sa.Connection) -> sa.ColumnElement[float]:
+    """The same as `clock`, inside a statement: no way there and back."""
+    return sa.literal_column(SQLITE_NOW if connection.dialect.name == "sqlite" else POSTGRESQL_NOW, sa.Double)
 
 
 def clock(connection: sa.Connection) -> float:
     """Seconds since 1970 by the database's clock, the one that all machines share."""
-    if connection.dialect.name == "sqlite":
-        return float(connection.exec_driver_sql("SELECT (julianday('now') - 2440587.5) * 86400.0").scalar_one())
-    return float(connection.exec_driver_sql("SELECT extract(epoch FROM clock_timestamp())").scalar_one())
+    return float(connection.execute(sa.select(now(connection))).scalar_one())
 
 
 def _alembic() -> Config:

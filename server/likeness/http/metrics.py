@@ -11,7 +11,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from likeness.database import Database, clock, tables
-from likeness.records import generations, workers
+from likeness.records import generations, outbox, workers
 from likeness.records.generations import Estimate
 from likeness.settings import Settings
 
@@ -65,7 +65,12 @@ class _Service(Collector):
 
 
 def _count(connection: sa.Connection, settings: Settings) -> list[Metric]:
-    return [*_queue(connection, settings), *_deletions(connection), *_workers(connection, settings.lease_s)]
+    return [
+        *_queue(connection, settings),
+        *_deletions(connection),
+        *_webhooks(connection),
+        *_workers(connection, settings.lease_s),
+    ]
 
 
 def _queue(connection: sa.Connection, settings: Settings) -> Iterator[Metric]:
@@ -105,6 +110,16 @@ def _deletions(connection: sa.Connection) -> Iterator[Metric]:
     )
     for name, meaning, chosen in numbers:
         value = connection.execute(sa.select(sa.func.count()).select_from(table).where(*chosen)).scalar_one()
+        yield GaugeMetricFamily(name, meaning, value=value)
+
+
+def _webhooks(connection: sa.Connection) -> Iterator[Metric]:
+    counts = outbox.counts(connection)
+    for name, meaning, value in (
+        ("likeness_webhooks_waiting", "Webhooks to be sent.", counts.waiting),
+        ("likeness_webhooks_given_up", "Webhooks that were given up.", counts.given_up),
+        ("likeness_webhooks_age_seconds", "Age of the oldest webhook to be sent.", counts.oldest_s),
+    ):
         yield GaugeMetricFamily(name, meaning, value=value)
 
 

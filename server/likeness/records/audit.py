@@ -7,7 +7,7 @@ from typing import Literal
 import msgspec
 import sqlalchemy as sa
 
-from likeness.database import clock, tables
+from likeness.database import now, tables
 
 Kind = Literal["upload", "photos", "avatars", "discarded", "gallery", "account", "object", "epoch", "lost"]
 _table = tables.audit
@@ -25,7 +25,7 @@ class Entry(msgspec.Struct, frozen=True):
 
 def note(connection: sa.Connection, kind: Kind, subject: str, *, due_at: float | None = None, objects: int = 0) -> None:
     """Append a deletion, in the transaction that completes it. `due_at` only where a deadline promised it."""
-    row = {"at": clock(connection), "kind": kind, "subject": subject, "due_at": due_at, "objects": objects}
+    row = {"at": now(connection), "kind": kind, "subject": subject, "due_at": due_at, "objects": objects}
     connection.execute(sa.insert(_table).values(row))
 
 

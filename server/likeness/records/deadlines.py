@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final, Literal
 
 import msgspec
 import sqlalchemy as sa
 
-from likeness.database import clock, insert_unless_there, tables
+from likeness.database import clock, tables, upsert
 
 Kind = Literal["upload", "refused", "photos", "avatars", "object", "story", "account", "tombstone"]
 # A promise is kept a little early rather than a little late: longer than from one sweep to the next.
@@ -29,9 +29,16 @@ class Due(msgspec.Struct, frozen=True):
 
 def set_deadline(connection: sa.Connection, kind: Kind, subject: str, due_at: float) -> None:
     """Set, or bring forward, when a subject's things of a kind have to be gone; never postpones."""
-    insert_unless_there(connection, _table, kind=kind, subject=subject, due_at=due_at)
-    later = _row(kind, subject), _table.c.done_at.is_(None), _table.c.due_at > due_at
-    connection.execute(sa.update(_table).where(*later).values(due_at=due_at))
+    set_deadlines(connection, subject, {kind: due_at})
+
+
+def set_deadlines(connection: sa.Connection, subject: str, due_at: Mapping[Kind, float]) -> None:
+    """The same for several kinds."""
+    rows = [{"kind": kind, "subject": subject, "due_at": moment} for kind, moment in sorted(due_at.items())]
+    insert = upsert(connection, _table).values(rows)
+    earlier = sa.and_(_table.c.done_at.is_(None), _table.c.due_at > insert.excluded.due_at)
+    keys, later = [_table.c.kind, _table.c.subject], {"due_at": insert.excluded.due_at}
+    connection.execute(insert.on_conflict_do_update(index_elements=keys, set_=later, where=earlier))
 
 
 def expect(connection: sa.Connection, name: str, within_s: float) -> None:

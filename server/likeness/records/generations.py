@@ -137,9 +137,13 @@ def accept(connection: sa.Connection, new: NewGeneration, settings: Settings) ->
     connection.execute(sa.insert(tables.photos), photo_rows)
     connection.execute(sa.insert(tables.avatars), avatar_rows)
     connection.execute(sa.insert(tables.keys), [{"subject": new.id, **msgspec.structs.asdict(key)} for key in new.keys])
-    deadlines.set_deadline(connection, "photos", new.id, new.photos_until)
-    deadlines.set_deadline(connection, "avatars", new.id, new.avatars_until)
-    deadlines.set_deadline(connection, "tombstone", new.id, new.avatars_until + settings.tombstone_s)
+    forgotten = new.avatars_until + settings.tombstone_s
+    due_at: dict[deadlines.Kind, float] = {
+        "photos": new.photos_until,
+        "avatars": new.avatars_until,
+        "tombstone": forgotten,
+    }
+    deadlines.set_deadlines(connection, new.id, due_at)
     add_event(connection, new.id, "queued")
 
 
@@ -307,10 +311,12 @@ def _pending(connection: sa.Connection, *which: sa.ColumnElement[bool]) -> int:
 
 def _bring_forward(connection: sa.Connection, generation: str, photos_until: float, avatars_until: float) -> None:
     of_it = _table.c.id == generation
-    for column, until in ((_table.c.photos_until, photos_until), (_table.c.avatars_until, avatars_until)):
-        connection.execute(sa.update(_table).where(of_it, column > until).values({column: until}))
-    deadlines.set_deadline(connection, "photos", generation, photos_until)
-    deadlines.set_deadline(connection, "avatars", generation, avatars_until)
+    sooner = {
+        column: sa.case((column > until, until), else_=column)
+        for column, until in ((_table.c.photos_until, photos_until), (_table.c.avatars_until, avatars_until))
+    }
+    connection.execute(sa.update(_table).where(of_it).values(sooner))
+    deadlines.set_deadlines(connection, generation, {"photos": photos_until, "avatars": avatars_until})
 
 
 def _past(row: AvatarRow) -> AvatarRow:

@@ -8,7 +8,7 @@ from typing import Final, Literal
 import msgspec
 import sqlalchemy as sa
 
-from likeness.database import clock, tables
+from likeness.database import now, tables
 from likeness.records.events import Kind, add_events
 from likeness.records.generations import RUNNING, Generation, end, get, lock
 from likeness.settings import Settings
@@ -36,6 +36,7 @@ class Claim(msgspec.Struct, frozen=True):
     fence: int
     photos: Sequence[tuple[str, float]]  # object, quality
     pending: frozenset[int]
+    avatars: int
 
 
 class Drawn(msgspec.Struct, frozen=True):
@@ -67,14 +68,15 @@ def claim(connection: sa.Connection, generation: str, worker: str, settings: Set
     chosen = sa.select(tables.photos.c.object, tables.photos.c.quality)
     of_it = tables.photos.c.generation == generation
     photos = [tuple(row) for row in connection.execute(chosen.where(of_it).order_by(tables.photos.c.index))]
-    return Claim(found, fence, photos, _pending(connection, generation))
+    states = _states(connection, generation)
+    pending = frozenset(index for index, state in states.items() if state == "pending")
+    return Claim(found, fence, photos, pending, len(states))
 
 
 def begin(connection: sa.Connection, claim: Claim) -> None:
     """Count an attempt, at its first render step."""
-    now = clock(connection)
     values = {"state": "rendering", "attempts": _table.c.attempts + 1}
-    _hold(connection, claim, {**values, "started_at": sa.func.coalesce(_table.c.started_at, now)})
+    _hold(connection, claim, {**values, "started_at": sa.func.coalesce(_table.c.started_at, now(connection))})
 
 
 def hand_back(connection: sa.Connection, claim: Claim) -> None:
@@ -85,21 +87,17 @@ def hand_back(connection: sa.Connection, claim: Claim) -> None:
 def store(connection: sa.Connection, claim: Claim, drawn: Sequence[Drawn]) -> None:
     """Write down avatars of one step, each with its event, and the progress after them."""
     generation = claim.generation.id
-    now = clock(connection)
     ready = [each for each in drawn if each.state == "ready"]
-    first: object = sa.func.coalesce(_table.c.first_avatar_at, now) if ready else _table.c.first_avatar_at
-    _hold(connection, claim, {"first_avatar_at": first})
-    pending = _pending(connection, generation)
+    first: object = _table.c.first_avatar_at
+    _hold(connection, claim, {"first_avatar_at": sa.func.coalesce(first, now(connection)) if ready else first})
+    pending = {index for index, state in _states(connection, generation).items() if state == "pending"}
     new = [each for each in drawn if each.index in pending]  # one that came twice, for whatever reason, is one
     if new:
         connection.execute(_AVATAR, [_avatar_row(generation, each) for each in new])
     told: list[tuple[Kind, dict[str, object]]] = [
         ("avatar", _avatar_data(generation, each)) for each in new if each.state == "ready"
     ]
-    of = connection.execute(
-        sa.select(sa.func.count()).select_from(tables.avatars).where(tables.avatars.c.generation == generation)
-    ).scalar_one()
-    progress: dict[str, object] = {"drawn": of - len(pending) + len(new), "of": of}
+    progress: dict[str, object] = {"drawn": claim.avatars - len(pending) + len(new), "of": claim.avatars}
     add_events(connection, generation, [*told, ("progress", progress)])
 
 
@@ -118,12 +116,10 @@ def stored_by(connection: sa.Connection, claim: Claim) -> list[str]:
 
 def finish(connection: sa.Connection, claim: Claim, settings: Settings) -> None:
     """End a generation by what was stored: done with at least four fifths of its avatars, else failed."""
-    _hold(connection, claim, {"worker": _table.c.worker})
     current = lock(connection, claim.generation.id)
-    assert current is not None
-    states = connection.execute(
-        sa.select(tables.avatars.c.state).where(tables.avatars.c.generation == claim.generation.id)
-    ).scalars()
+    if current is None or current.fence != claim.fence or current.state not in RUNNING:
+        raise LostClaimError(claim.generation.id)
+    states = _states(connection, claim.generation.id).values()
     kept = [state not in ("failed", "refused", "pending") for state in states]
     enough = sum(kept) * 5 >= len(kept) * 4
     end(connection, current, "done" if enough else "failed", None if enough else "too_few_avatars", settings)
@@ -163,11 +159,11 @@ def _hold(connection: sa.Connection, claim: Claim, values: dict[str, object]) ->
         raise LostClaimError(claim.generation.id)
 
 
-def _pending(connection: sa.Connection, generation: str) -> frozenset[int]:
-    chosen = sa.select(tables.avatars.c.index).where(
-        tables.avatars.c.generation == generation, tables.avatars.c.state == "pending"
-    )
-    return frozenset(connection.execute(chosen).scalars())
+def _states(connection: sa.Connection, generation: str) -> dict[int, str]:
+    """The state of each avatar, by its index."""
+    table = tables.avatars
+    rows = connection.execute(sa.select(table.c.index, table.c.state).where(table.c.generation == generation))
+    return {int(index): str(state) for index, state in rows}
 
 
 def _avatar_row(generation: str, drawn: Drawn) -> dict[str, object]:
