@@ -49,6 +49,12 @@ class Worker:
         """Whether the process runs, or is stopped."""
         return self._process is not None and self._process.poll() is None
 
+    @property
+    def pid(self) -> int:
+        """The process."""
+        assert self._process is not None
+        return self._process.pid
+
     def signal(self, number: signal.Signals) -> None:
         """Send a signal, SIGSTOP and SIGCONT too."""
         assert self._process is not None
@@ -130,6 +136,16 @@ class Fleet:
         self.workers.append(worker)
         worker.start()
         return worker
+
+    def keep(self) -> None:
+        """Start again whoever has ended, as an operator's tools do; a node that cannot start is tried again later."""
+        for worker in self.workers:
+            if not worker.alive:
+                worker.start()
+        for node in self.nodes:
+            if not node.alive:
+                with contextlib.suppress(AssertionError):
+                    node.start(ready=False)
 
     def rows(self, query: str) -> list[tuple[Any, ...]]:
         """What the database says."""

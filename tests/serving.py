@@ -56,6 +56,11 @@ class Server:
         return self
 
     @property
+    def alive(self) -> bool:
+        """Whether the API process runs."""
+        return self._process is not None and self._process.poll() is None
+
+    @property
     def pid(self) -> int:
         """The API process."""
         assert self._process is not None

@@ -55,10 +55,11 @@ def kill_at_random(
     while sum(done.values()) < kills:
         time.sleep(chance.uniform(0.5, 1.5) * pause_s)
         done[_kill_one(fleet, chance)] += 1
+        fleet.keep()
         if sum(done.values()) > kills // 2:
             platform.up.set()
     platform.up.set()
-    fleet.until(lambda: not users.busy, 600)
+    fleet.until(lambda: fleet.keep() or not users.busy, 600)
     fleet.until(lambda: _all_over(fleet), QUIET_S)
     watch.stop()
     return _what_came(fleet, users, platform, watch, dict(done))
@@ -72,11 +73,9 @@ def _kill_one(fleet: Fleet, chance: random.Random) -> str:
     elif kind == "worker":
         worker = chance.choice(fleet.workers)
         worker.kill()
-        worker.start()
     else:
         node = chance.choice(fleet.nodes)
         node.kill(worker=False)
-        node.start(ready=False)
     return kind
 
 

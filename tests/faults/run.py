@@ -69,9 +69,14 @@ def running_fleet(folder: Path, *, nodes: int, workers: int, step_ms: float, **s
             s3.close()
 
 
+def new_secret() -> str:
+    """What webhooks are signed with."""
+    return f"whsec_{base64.b64encode(secrets.token_bytes(32)).decode()}"
+
+
 def kill_figures(folder: Path, uploads: int, count: int, pause_s: float, seed: int) -> list[Figure]:
     """Random kills of everything."""
-    secret = f"whsec_{base64.b64encode(secrets.token_bytes(32)).decode()}"
+    secret = new_secret()
     platform = Platform(secret).start()
     settings = {
         "photos_after_lite_s": kills.LITE_S,

@@ -87,6 +87,29 @@ def test_the_attempt_after_the_last_ends_it(database: Database, new_generation: 
     assert state(database, "g") == "failed"
 
 
+def test_an_attempt_that_came_to_something_does_not_count(
+    database: Database, new_generation: Make, worker: str
+) -> None:
+    new_generation("g")
+    for index in range(5):
+        held = claim(database, "g", worker)
+        database.write(work.begin, held)
+        if index < 3:
+            database.write(work.store, held, drawn(index))
+    assert database.write(work.claim, "g", worker, SETTINGS) is None
+    assert state(database, "g") == "failed"
+
+
+def test_one_that_is_given_up_with_enough_avatars_is_done(
+    database: Database, new_generation: Make, worker: str
+) -> None:
+    database.write(work.store, claim(database, new_generation("g"), worker), drawn(0, 1, 2, 3))
+    for _ in range(SETTINGS.attempts):
+        database.write(work.begin, claim(database, "g", worker))
+    assert database.write(work.claim, "g", worker, SETTINGS) is None
+    assert state(database, "g") == "done"
+
+
 def test_a_hand_back_is_no_attempt(database: Database, new_generation: Make, worker: str) -> None:
     new_generation("g")
     for _ in range(3 * SETTINGS.attempts):

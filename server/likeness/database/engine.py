@@ -181,6 +181,7 @@ def _postgresql_engine(url: str) -> sa.Engine:
     return sa.create_engine(
         url,
         pool_size=POOL,
+        max_overflow=POOL // 2,
         pool_pre_ping=True,
         pool_timeout=PATIENCE_S,
         hide_parameters=True,

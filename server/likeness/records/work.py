@@ -51,7 +51,8 @@ class Drawn(msgspec.Struct, frozen=True):
 
 
 def claim(connection: sa.Connection, generation: str, worker: str, settings: Settings) -> Claim | None:
-    """Claim a generation for a worker; None when there is nothing to do. The last attempt's failure ends it.
+    """Claim a generation for a worker; None when there is nothing to do. One whose last attempts all came to nothing
+    ends here, by what was stored before.
 
     Raises DeadWorkerError when this worker has been declared dead.
     """
@@ -61,7 +62,7 @@ def claim(connection: sa.Connection, generation: str, worker: str, settings: Set
     if found is None or found.state not in RUNNING:
         return None
     if found.attempts >= settings.attempts:
-        end(connection, found, "failed", "gave_up", settings)
+        _end_by_stored(connection, found, "gave_up", settings)
         return None
     fence = found.fence + 1
     connection.execute(sa.update(_table).where(_table.c.id == generation).values(worker=worker, fence=fence))
@@ -74,14 +75,15 @@ def claim(connection: sa.Connection, generation: str, worker: str, settings: Set
 
 
 def begin(connection: sa.Connection, claim: Claim) -> None:
-    """Count an attempt, at its first render step."""
+    """Count an attempt, before anything is opened; the first avatar that it stores takes the count back to none."""
     values = {"state": "rendering", "attempts": _table.c.attempts + 1}
     _hold(connection, claim, {**values, "started_at": sa.func.coalesce(_table.c.started_at, now(connection))})
 
 
 def hand_back(connection: sa.Connection, claim: Claim) -> None:
     """Give the claim up without fault: a graceful stop is no attempt."""
-    _hold(connection, claim, {"worker": None, "attempts": _table.c.attempts - 1})
+    fewer = sa.case((_table.c.attempts > 0, _table.c.attempts - 1), else_=0)
+    _hold(connection, claim, {"worker": None, "attempts": fewer})
 
 
 def store(connection: sa.Connection, claim: Claim, drawn: Sequence[Drawn]) -> None:
@@ -89,7 +91,8 @@ def store(connection: sa.Connection, claim: Claim, drawn: Sequence[Drawn]) -> No
     generation = claim.generation.id
     ready = [each for each in drawn if each.state == "ready"]
     first: object = _table.c.first_avatar_at
-    _hold(connection, claim, {"first_avatar_at": sa.func.coalesce(first, now(connection)) if ready else first})
+    progress: dict[str, object] = {"first_avatar_at": sa.func.coalesce(first, now(connection)), "attempts": 0}
+    _hold(connection, claim, progress if ready else {"first_avatar_at": first})
     pending = {index for index, state in _states(connection, generation).items() if state == "pending"}
     new = [each for each in drawn if each.index in pending]  # one that came twice, for whatever reason, is one
     if new:
@@ -97,8 +100,8 @@ def store(connection: sa.Connection, claim: Claim, drawn: Sequence[Drawn]) -> No
     told: list[tuple[Kind, dict[str, object]]] = [
         ("avatar", _avatar_data(generation, each)) for each in new if each.state == "ready"
     ]
-    progress: dict[str, object] = {"drawn": claim.avatars - len(pending) + len(new), "of": claim.avatars}
-    add_events(connection, generation, [*told, ("progress", progress)])
+    so_far: dict[str, object] = {"drawn": claim.avatars - len(pending) + len(new), "of": claim.avatars}
+    add_events(connection, generation, [*told, ("progress", so_far)])
 
 
 def take_back(connection: sa.Connection, claim: Claim, lost: Sequence[str]) -> None:
@@ -119,10 +122,7 @@ def finish(connection: sa.Connection, claim: Claim, settings: Settings) -> None:
     current = lock(connection, claim.generation.id)
     if current is None or current.fence != claim.fence or current.state not in RUNNING:
         raise LostClaimError(claim.generation.id)
-    states = _states(connection, claim.generation.id).values()
-    kept = [state not in ("failed", "refused", "pending") for state in states]
-    enough = sum(kept) * 5 >= len(kept) * 4
-    end(connection, current, "done" if enough else "failed", None if enough else "too_few_avatars", settings)
+    _end_by_stored(connection, current, "too_few_avatars", settings)
 
 
 def is_running(connection: sa.Connection, generation: str) -> bool:
@@ -140,7 +140,7 @@ def give_up(connection: sa.Connection, generation: str, settings: Settings) -> N
     """End a generation that nobody draws any more."""
     found = lock(connection, generation)
     if found is not None:
-        end(connection, found, "failed", "gave_up", settings)
+        _end_by_stored(connection, found, "gave_up", settings)
 
 
 def still_claimed(connection: sa.Connection, claims: Sequence[tuple[str, int]]) -> set[str]:
@@ -149,6 +149,13 @@ def still_claimed(connection: sa.Connection, claims: Sequence[tuple[str, int]]) 
     chosen = sa.select(_table.c.id, _table.c.fence).where(_table.c.id.in_(ids), _table.c.state.in_(RUNNING))
     held = {(generation, fence) for generation, fence in connection.execute(chosen)}
     return {generation for generation, fence in claims if (generation, fence) in held}
+
+
+def _end_by_stored(connection: sa.Connection, found: Generation, otherwise: str, settings: Settings) -> None:
+    """End as done with at least four fifths of the avatars, else as failed for this reason."""
+    kept = [state not in ("failed", "refused", "pending") for state in _states(connection, found.id).values()]
+    enough = sum(kept) * 5 >= len(kept) * 4
+    end(connection, found, "done" if enough else "failed", None if enough else otherwise, settings)
 
 
 def _hold(connection: sa.Connection, claim: Claim, values: dict[str, object]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Concatenate, Final, Literal, ParamSpec, TypeVar
 
 import msgspec
@@ -12,7 +13,7 @@ import numpy as np
 import sqlalchemy as sa
 from numpy.typing import NDArray
 
-from likeness.database import UnavailableError
+from likeness.database import UnavailableError, clock
 from likeness.errors import LikenessError
 from likeness.generation import Avatar, Drawing, Lost
 from likeness.packs import choose_styles
@@ -64,7 +65,8 @@ class Artist:
                     raise StoppingError from error  # its job is another worker's too: do not end it
             except (LikenessError, EngineError, OSError):
                 logger.exception("An attempt at generation %s failed.", generation)
-        destroy_due_keys(self._safe, self._settings)  # of Plus photos: at once
+        with suppress(UnavailableError):  # then it is the sweeper's
+            destroy_due_keys(self._safe, self._settings)  # of Plus photos: at once
 
     def _attempt(self, claim: Claim) -> None:
         # Counted before anything is opened or encoded: a photo that kills the process must not do so for ever.
@@ -137,7 +139,7 @@ class Artist:
         if not wanted:
             return
         steps = self._settings.steps or None
-        turn_in_s = found.goes_at - self._safe.now()
+        turn_in_s = found.goes_at - self._patiently(clock)
         drawing = Drawing(self._engines, self._catalogue, steps, found.id, priority=int(turn_in_s > 0))
         drawable, lost = drawing.prepare(wanted)
         self._store(claim, key, lost)

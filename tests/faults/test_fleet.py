@@ -1,0 +1,217 @@
+"""What a fleet does when parts die, hang, stop, lie or disagree: short forms of what `make faults` runs at length."""
+
+from __future__ import annotations
+
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+
+from tests.faults import kills, scenarios
+from tests.faults.load import Platform
+from tests.faults.run import new_secret, photos_of_a_person, running_fleet
+from tests.fleet import Fleet, headers
+from tests.postgres import Postgres
+from tests.s3 import S3Server
+
+LEASE_S = 3.0
+Start = Callable[..., Fleet]
+
+
+@pytest.fixture(scope="module")
+def photos() -> list[bytes]:
+    return photos_of_a_person()
+
+
+@pytest.fixture
+def start(tmp_path: Path, postgres: Postgres, migrated: str, s3: S3Server) -> Iterator[Start]:
+    """Starts a fleet of so many nodes and workers on the servers of all tests."""
+    fleets: list[Fleet] = []
+
+    def make(nodes: int = 1, workers: int = 1, **settings: Any) -> Fleet:
+        given = {"avatars": 6, "lease_s": LEASE_S, "photos_after_lite_s": 0, **settings}
+        fleet = Fleet(tmp_path / "fleet", postgres, migrated, s3, **given)
+        fleets.append(fleet)
+        for _ in range(nodes):
+            fleet.node()
+        for _ in range(workers):
+            fleet.worker()
+        return fleet
+
+    yield make
+    s3.heal()
+    for fleet in fleets:
+        fleet.close()
+
+
+def check_whole(fleet: Fleet, location: str) -> None:
+    """Done, every avatar stored and told of once."""
+    fleet.until(lambda: scenarios.ended(fleet, [location]))
+    assert scenarios.state(fleet, location) == "done", fleet.logs()
+    assert set(scenarios.avatars_told(fleet, location).values()) == {1}
+    name = location.rsplit("/", 1)[1]
+    rows = fleet.rows(f"SELECT state, object FROM avatars WHERE generation = '{name}'")
+    assert {state for state, _ in rows} == {"ready"}
+    assert {name for _, name in rows} <= set(fleet.home.objects())
+
+
+def test_random_kills_lose_nothing(tmp_path: Path, photos: list[bytes]) -> None:
+    secret = new_secret()
+    platform = Platform(secret).start()
+    hooks = {"webhook_url": platform.url, "webhook_secret": secret, "webhook_private": "true"}
+    with running_fleet(
+        tmp_path / "fleet", nodes=2, workers=2, step_ms=60, avatars=6, photos_after_lite_s=1, **hooks
+    ) as fleet:
+        found = kills.kill_at_random(fleet, photos, platform, uploads=16, kills=5, pause_s=1.5, seed=3)
+    platform.close()
+    assert (found.accepted, found.lost, found.drawn_again, found.problems) == (16, [], 0, [])
+    assert found.not_told == 0
+
+
+def test_a_stopped_worker_is_replaced_and_can_write_nothing(start: Start, photos: list[bytes]) -> None:
+    fleet = start(workers=2, step_ms=700, steps=6)
+    stopped = None
+    location = scenarios.upload(fleet, photos, headers("ann"))
+    fleet.until(lambda: scenarios.state(fleet, location) == "rendering")
+    holder = str(fleet.one("SELECT worker FROM generations"))
+    stopped = next(each for each in fleet.workers if each.pid == int(holder.split("-")[-2]))
+    stopped.signal(signal.SIGSTOP)
+    fleet.until(lambda: fleet.one("SELECT worker FROM generations") not in (holder, None))
+    stopped.signal(signal.SIGCONT)
+    assert stopped.wait() != 0
+    assert "was declared dead" in stopped.log.read_text()
+    check_whole(fleet, location)
+    assert scenarios.fences(fleet, [location]) == [2]
+
+
+def test_a_worker_that_hangs_ends_itself(start: Start, photos: list[bytes]) -> None:
+    fleet = start(workers=1, step_ms=100, step_most_s=1.5)
+    worker = fleet.workers[0]
+    worker.hang.touch()
+    location = scenarios.upload(fleet, photos, headers("ann"))
+    assert worker.wait() == 1
+    assert "this worker hangs" in worker.log.read_text()
+    worker.hang.unlink()
+    worker.start()
+    check_whole(fleet, location)
+
+
+def test_a_worker_that_is_killed_leaves_its_work_to_the_next(start: Start, photos: list[bytes]) -> None:
+    fleet = start(workers=1, step_ms=500)
+    location = scenarios.upload(fleet, photos, headers("ann"))
+    fleet.until(lambda: scenarios.state(fleet, location) == "rendering")
+    fleet.workers[0].kill()
+    fleet.worker()
+    check_whole(fleet, location)
+
+
+def test_long_jobs_are_nobody_elses(start: Start, photos: list[bytes]) -> None:
+    fleet = start(workers=2, step_ms=1500, steps=4, generations_at_once=8)
+    locations = [scenarios.upload(fleet, photos, headers(f"user-{number}")) for number in range(6)]
+    fleet.until(lambda: scenarios.ended(fleet, locations))
+    assert set(scenarios.fences(fleet, locations)) == {1}
+
+
+def test_an_outage_of_the_database_declares_nobody_dead(tmp_path: Path, photos: list[bytes]) -> None:
+    with running_fleet(
+        tmp_path / "fleet", nodes=1, workers=2, step_ms=500, steps=4, avatars=6, lease_s=LEASE_S
+    ) as fleet:
+        locations = [scenarios.upload(fleet, photos, headers(f"user-{number}")) for number in range(3)]
+        fleet.until(lambda: scenarios.state(fleet, locations[0]) == "rendering")
+        fleet.postgres.stop("immediate")
+        time.sleep(2 * LEASE_S)
+        fleet.postgres.start()
+        for location in locations:
+            check_whole(fleet, location)
+        assert fleet.one("SELECT count(*) FROM workers WHERE ended_at IS NOT NULL") == 0
+        assert set(scenarios.fences(fleet, locations)) == {1}, fleet.logs()
+
+
+@pytest.mark.parametrize("fault", ["fail", "stall", "lose"])
+def test_a_store_that_errs_stalls_or_loses(start: Start, photos: list[bytes], s3: S3Server, fault: str) -> None:
+    fleet = start(workers=1, step_ms=50)
+    if fault == "lose":
+        s3.lose("avatars/", times=2)
+    elif fault == "stall":
+        s3.stall(4.0, lambda call: call.method == "PUT" and call.name.startswith("avatars/"))
+    else:
+        s3.fail(lambda call: call.name.startswith("avatars/"))
+    location = scenarios.upload(fleet, photos, headers("ann"))
+    if fault == "lose":
+        fleet.until(lambda: scenarios.ended(fleet, [location]))
+        assert scenarios.fences(fleet, [location]) == [2]  # two were drawn again
+        name = location.rsplit("/", 1)[1]
+        stored = fleet.rows(f"SELECT object FROM avatars WHERE generation = '{name}' AND state = 'ready'")
+        assert len(stored) == 6
+        assert {name for (name,) in stored} <= set(fleet.home.objects())
+        return
+    fleet.until(lambda: "Could not store" in fleet.logs() or fault == "stall")
+    s3.heal()
+    check_whole(fleet, location)
+    assert scenarios.fences(fleet, [location]) == [1]  # an outage is no attempt
+
+
+@pytest.mark.skipif(shutil.which("faketime") is None, reason="faketime is not installed (Debian: faketime)")
+@pytest.mark.parametrize("off", ["+5m", "-5m"])
+def test_a_clock_that_is_off_by_five_minutes(start: Start, photos: list[bytes], off: str) -> None:
+    fleet = start(nodes=1, workers=0)
+    fleet.home.environment = {**fleet.home.environment, "FAKETIME_DONT_FAKE_MONOTONIC": "1"}
+    fleet.worker("faketime", "-f", off)
+    location = scenarios.upload(fleet, photos, headers("ann"))
+    check_whole(fleet, location)
+    fleet.until(lambda: fleet.one("SELECT count(*) FROM audit WHERE kind = 'photos'") == 1)
+    assert max(kills.lateness(fleet)["plus"]) < 30.0
+    assert fleet.one("SELECT count(*) FROM workers WHERE ended_at IS NOT NULL") == 0
+
+
+def test_two_versions_side_by_side(start: Start, photos: list[bytes]) -> None:
+    fleet = start(nodes=1, workers=1)
+    with psycopg.connect(str(fleet.home.settings["database"])) as connection:  # as a later version's upgrade does
+        connection.execute("ALTER TABLE generations ADD COLUMN mood text DEFAULT 'bright'")
+        connection.execute("CREATE TABLE moods (name text PRIMARY KEY)")
+        connection.execute("UPDATE alembic_version SET version_num = '9999'")
+    location = scenarios.upload(fleet, photos, headers("ann"))
+    check_whole(fleet, location)
+    fleet.node()  # one more of this version, beside the later one
+    fleet.worker()
+    check_whole(fleet, scenarios.upload(fleet, photos, headers("ben"), node=1))
+
+
+@contextmanager
+def most_bytes_a_file(pid: int, most: int) -> Iterator[None]:
+    """As on a disk without room: no file of a process grows beyond this."""
+    limit = ["prlimit", "--pid", str(pid)]
+    subprocess.run([*limit, f"--fsize={most}:unlimited"], check=True)
+    try:
+        yield
+    finally:
+        subprocess.run([*limit, "--fsize=unlimited:unlimited"], check=True)
+
+
+def test_one_user_at_once_over_three_nodes(start: Start, photos: list[bytes]) -> None:
+    fleet = start(nodes=3, workers=0, quota_plus=1)
+    statuses = scenarios.simultaneous(fleet, photos, 60, headers("ann"))
+    assert statuses[202] == 1
+    assert statuses[429] == 59
+    assert fleet.one("SELECT count(*) FROM generations") == 1
+
+
+def test_replays_and_streams_over_nodes(start: Start, photos: list[bytes]) -> None:
+    fleet = start(nodes=2, workers=1, step_ms=30)
+    assert scenarios.replays(fleet, photos, 12) == (1, 1)
+    found = scenarios.reconnects(fleet, photos, 20)
+    assert found["ends"] == found["generations"]
+    assert (found["lost"], found["doubled"]) == (0, 0)
+
+
+def test_a_cancelled_generation_leaves_at_the_next_step(start: Start, photos: list[bytes]) -> None:
+    fleet = start(workers=1, step_ms=400, steps=50, generations_at_once=1)
+    seconds = scenarios.cancels(fleet, photos, 2)
+    assert max(seconds) < 30.0  # the goal is for `make faults`; here that it happens
