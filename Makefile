@@ -12,7 +12,7 @@ PHOTOS ?= portraits
 # The bindings alone, 6 MB each, for tests that hold our code to them; one environment has room for one version only.
 TENSORRT := 10.16.1.11 11.4.0.106
 
-.PHONY: run demo test parity lint bench clean
+.PHONY: run demo test parity faults lint bench clean
 .DEFAULT_GOAL := run
 
 run: $(VENV)/.run
@@ -27,6 +27,9 @@ test: $(VENV)/.test
 
 parity: $(VENV)/.test
 	cd $(HERE) && $(PY) -m pytest -m slow
+
+faults: $(VENV)/.test
+	cd $(HERE) && $(PY) -m tests.faults.run
 
 lint: $(VENV)/.test
 	cd $(HERE) && $(VENV)/bin/ruff check . && $(VENV)/bin/ruff format --check .

@@ -37,8 +37,8 @@ from likeness.records.generations import NewGeneration, NewKey, NewPhoto
 from likeness.settings import Settings
 from likeness.worker import jobs
 from likeness.worker.jobs import JobClient
+from tests.faults.fleets import photos_of_a_person, running_fleet
 from tests.faults.load import Users
-from tests.faults.run import photos_of_a_person, running_fleet
 from tests.fleet import own_postgres
 from tests.postgres import find_binaries
 

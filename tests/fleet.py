@@ -137,6 +137,12 @@ class Fleet:
         worker.start()
         return worker
 
+    def holder(self, location: str) -> Worker:
+        """The worker that draws a generation."""
+        name = location.rsplit("/", 1)[1]
+        pid = int(str(self.one(f"SELECT worker FROM generations WHERE id = '{name}'")).split("-")[-2])
+        return next(each for each in self.workers if each.pid == pid)
+
     def keep(self) -> None:
         """Start again whoever has ended, as an operator's tools do; a node that cannot start is tried again later."""
         for worker in self.workers:

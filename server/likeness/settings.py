@@ -99,7 +99,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     steps: Annotated[int, Meta(ge=0, le=50, description="Denoising steps; 0 means the pack's own.")] = 0
     generations_at_once: Annotated[int, Meta(ge=1, le=64, description="Generations that share a worker's batch.")] = 4
     decoders: Annotated[int, Meta(ge=1, le=64, description="Uploads whose photos are decoded at the same time.")] = 2
-    attempts: Annotated[int, Meta(ge=1, le=10, description="Times a generation is begun before it is given up.")] = 3
+    attempts: Annotated[
+        int, Meta(ge=1, le=10, description="Times in a row a generation is begun and nothing of it stored, to give up.")
+    ] = 3
     lease_s: Annotated[float, Meta(ge=2, description="A worker that gives no sign for so long is declared dead.")] = 30
     step_most_s: Annotated[
         float, Meta(ge=1, description="A worker whose step takes longer hangs, and ends itself.")

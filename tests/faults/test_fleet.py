@@ -5,9 +5,9 @@ from __future__ import annotations
 import shutil
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +15,8 @@ import psycopg
 import pytest
 
 from tests.faults import kills, scenarios
+from tests.faults.fleets import new_secret, photos_of_a_person, running_fleet
 from tests.faults.load import Platform
-from tests.faults.run import new_secret, photos_of_a_person, running_fleet
 from tests.fleet import Fleet, headers
 from tests.postgres import Postgres
 from tests.s3 import S3Server
@@ -77,13 +77,11 @@ def test_random_kills_lose_nothing(tmp_path: Path, photos: list[bytes]) -> None:
 
 def test_a_stopped_worker_is_replaced_and_can_write_nothing(start: Start, photos: list[bytes]) -> None:
     fleet = start(workers=2, step_ms=700, steps=6)
-    stopped = None
     location = scenarios.upload(fleet, photos, headers("ann"))
     fleet.until(lambda: scenarios.state(fleet, location) == "rendering")
-    holder = str(fleet.one("SELECT worker FROM generations"))
-    stopped = next(each for each in fleet.workers if each.pid == int(holder.split("-")[-2]))
+    stopped = fleet.holder(location)
     stopped.signal(signal.SIGSTOP)
-    fleet.until(lambda: fleet.one("SELECT worker FROM generations") not in (holder, None))
+    fleet.until(lambda: scenarios.fences(fleet, [location]) == [2])
     stopped.signal(signal.SIGCONT)
     assert stopped.wait() != 0
     assert "was declared dead" in stopped.log.read_text()
@@ -158,12 +156,27 @@ def test_a_store_that_errs_stalls_or_loses(start: Start, photos: list[bytes], s3
     assert scenarios.fences(fleet, [location]) == [1]  # an outage is no attempt
 
 
-@pytest.mark.skipif(shutil.which("faketime") is None, reason="faketime is not installed (Debian: faketime)")
-@pytest.mark.parametrize("off", ["+5m", "-5m"])
-def test_a_clock_that_is_off_by_five_minutes(start: Start, photos: list[bytes], off: str) -> None:
+@pytest.fixture(scope="module")
+def clock_off(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A library that puts wall clocks wrong."""
+    compiler = shutil.which("cc")
+    if compiler is None:
+        pytest.skip("no C compiler is installed (Debian: gcc)")
+    library = tmp_path_factory.mktemp("clock") / "clock_off.so"
+    source = Path(__file__).parent / "clock_off.c"
+    subprocess.run([compiler, "-shared", "-fPIC", "-O1", "-o", str(library), str(source), "-ldl"], check=True)
+    return library
+
+
+@pytest.mark.parametrize("off_s", [300, -300])
+def test_a_clock_that_is_off_by_five_minutes(start: Start, photos: list[bytes], clock_off: Path, off_s: int) -> None:
     fleet = start(nodes=1, workers=0)
-    fleet.home.environment = {**fleet.home.environment, "FAKETIME_DONT_FAKE_MONOTONIC": "1"}
-    fleet.worker("faketime", "-f", off)
+    wrong = ("env", f"LD_PRELOAD={clock_off}", f"CLOCK_OFF_S={off_s}")
+    fleet.worker(*wrong)
+    told = subprocess.run(
+        [*wrong, sys.executable, "-c", "import time; print(time.time())"], check=True, capture_output=True
+    )
+    assert abs(float(told.stdout) - time.time() - off_s) < 60  # the clock is wrong indeed
     location = scenarios.upload(fleet, photos, headers("ann"))
     check_whole(fleet, location)
     fleet.until(lambda: fleet.one("SELECT count(*) FROM audit WHERE kind = 'photos'") == 1)
@@ -182,17 +195,6 @@ def test_two_versions_side_by_side(start: Start, photos: list[bytes]) -> None:
     fleet.node()  # one more of this version, beside the later one
     fleet.worker()
     check_whole(fleet, scenarios.upload(fleet, photos, headers("ben"), node=1))
-
-
-@contextmanager
-def most_bytes_a_file(pid: int, most: int) -> Iterator[None]:
-    """As on a disk without room: no file of a process grows beyond this."""
-    limit = ["prlimit", "--pid", str(pid)]
-    subprocess.run([*limit, f"--fsize={most}:unlimited"], check=True)
-    try:
-        yield
-    finally:
-        subprocess.run([*limit, "--fsize=unlimited:unlimited"], check=True)
 
 
 def test_one_user_at_once_over_three_nodes(start: Start, photos: list[bytes]) -> None:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import resource
 import sqlite3
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -125,6 +126,31 @@ def test_the_last_failed_attempt_ends_it_with_a_refund(server: Server, jpegs: li
     assert (found["status"], found["reason"]) == ("failed", "gave_up")
     assert server.client.get("/v1/quota").json()["remaining"] == 1
     assert not [name for name in objects(server) if name.startswith("photos/")]
+
+
+@contextmanager
+def most_bytes_a_file(pid: int, most: int) -> Iterator[None]:
+    """As on a disk without room: no file of a process grows beyond this."""
+    before = resource.prlimit(pid, resource.RLIMIT_FSIZE, (most, resource.RLIM_INFINITY))
+    try:
+        yield
+    finally:
+        resource.prlimit(pid, resource.RLIMIT_FSIZE, before)
+
+
+@pytest.mark.parametrize("most", [0, 100_000])
+def test_a_full_disk_refuses_uploads_until_there_is_room(server: Server, jpegs: list[bytes], most: int) -> None:
+    server._options = ("--no-worker",)
+    server.start(ready=False)
+    server.accepted(jpegs)
+    before = objects(server)
+    with most_bytes_a_file(server.pid, most):
+        answer = server.upload(jpegs)
+        assert answer.status_code == 503
+        assert answer.json()["code"] in ("storage_unavailable", "database_unavailable")
+        assert answer.headers["Retry-After"]
+    server.until(lambda: objects(server) == before)
+    server.accepted(jpegs)
 
 
 def test_a_stopped_server_frees_its_folder_and_a_second_one_is_refused(server: Server, tmp_path: Path) -> None:

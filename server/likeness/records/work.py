@@ -131,11 +131,6 @@ def is_running(connection: sa.Connection, generation: str) -> bool:
     return found is not None and found.state in RUNNING
 
 
-def running(connection: sa.Connection) -> list[str]:
-    """All generations that have not ended."""
-    return list(connection.execute(sa.select(_table.c.id).where(_table.c.state.in_(RUNNING))).scalars())
-
-
 def give_up(connection: sa.Connection, generation: str, settings: Settings) -> None:
     """End a generation that nobody draws any more."""
     found = lock(connection, generation)
