@@ -161,7 +161,7 @@ class Artist:
             self._store(claim, key, [result for result in results if not isinstance(result, Render)])
 
     def _store(self, claim: Claim, key: bytes, results: Sequence[Avatar | Lost]) -> None:
-        """Put the avatars of one step, and write them down a few together; what cannot be written down is taken back."""
+        """Put the avatars of one step, and write them down a few together; what cannot be is taken back."""
         for start in range(0, len(results), TOGETHER):
             drawn = [self._put(claim, key, result) for result in results[start : start + TOGETHER]]
             try:
