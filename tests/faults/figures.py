@@ -86,7 +86,7 @@ def quota_figures(folder: Path, count: int) -> list[Figure]:
 
 def takeover_figures(folder: Path, jobs: int) -> list[Figure]:
     """Long jobs, then a worker that is killed and one that is stopped while it draws, with the default lease."""
-    photos, slow = photos_of_a_person(), {"steps": 50, "avatars": 6, "generations_at_once": 50}
+    photos, slow = photos_of_a_person(), {"steps": 50, "avatars": 1, "generations_at_once": 50, "wait_most_s": 1e9}
     with running_fleet(folder, nodes=1, workers=2, step_ms=1000, **slow) as fleet:
         locations = [scenarios.upload(fleet, photos, headers(f"long-{number}")) for number in range(jobs)]
         fleet.until(lambda: scenarios.ended(fleet, locations), 600)
@@ -139,7 +139,7 @@ def client_figures(folder: Path, count: int) -> list[Figure]:
 
 def cancel_figures(folder: Path, count: int) -> list[Figure]:
     """One after the other is cancelled while it is drawn."""
-    one = {"steps": 50, "avatars": 60, "generations_at_once": 1}
+    one = {"steps": 50, "avatars": 60, "generations_at_once": 1, "wait_most_s": 1e9}
     with running_fleet(folder, nodes=1, workers=1, step_ms=1000, **one) as fleet:
         seconds = scenarios.cancels(fleet, photos_of_a_person(), count)
     p99 = kills.percentile(seconds, 0.99)

@@ -40,8 +40,10 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="likeness-faults-") as name:
         for part, measure in parts.items():
             if given.only in (None, part):
-                print(part, file=sys.stderr, flush=True)
-                found += measure(Path(name) / part)
+                new = measure(Path(name) / part)
+                for figure in new:
+                    print(f"{part}: {figure.name}: {figure.value:g} {figure.unit}", file=sys.stderr, flush=True)
+                found += new
     settings = {name: str(getattr(given, name)) for name in ("uploads", "kills", "crashes", "requests", "jobs", "seed")}
     return publish("faults", found, settings, given.out)
 

@@ -16,7 +16,7 @@ import pytest
 
 from tests.faults import kills, scenarios
 from tests.faults.fleets import new_secret, photos_of_a_person, running_fleet
-from tests.faults.load import Platform
+from tests.faults.load import Platform, Users
 from tests.fleet import Fleet, headers
 from tests.postgres import Postgres
 from tests.s3 import S3Server
@@ -108,6 +108,22 @@ def test_a_worker_that_is_killed_leaves_its_work_to_the_next(start: Start, photo
     fleet.workers[0].kill()
     fleet.worker()
     check_whole(fleet, location)
+
+
+def test_a_rolling_restart_loses_nothing_and_counts_no_attempt(start: Start, photos: list[bytes]) -> None:
+    fleet = start(nodes=2, workers=2, step_ms=150, steps=4)
+    users = Users(fleet, photos, 10, threads=3).start()
+    for node in fleet.nodes:
+        assert node.stop() == 0
+        node.start(ready=False)
+    for worker in fleet.workers:
+        fleet.until(lambda: fleet.one("SELECT count(*) FROM generations WHERE state = 'rendering'"))
+        assert worker.stop() == 0
+        worker.start()
+    fleet.until(lambda: not users.busy)
+    fleet.until(lambda: scenarios.ended(fleet, list(users.accepted)))
+    assert len(users.accepted) == 10
+    assert fleet.rows("SELECT DISTINCT state, attempts FROM generations") == [("done", 0)]
 
 
 def test_long_jobs_are_nobody_elses(start: Start, photos: list[bytes]) -> None:

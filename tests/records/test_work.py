@@ -150,6 +150,44 @@ def test_lite_waits_for_plus_and_no_longer(database: Database, new_generation: M
     assert lite.goes_at - lite.created_at == generations.LITE_WAITS_S
 
 
+def test_a_users_second_goes_behind_others_first(database: Database, new_generation: Make) -> None:
+    def found(name: str) -> generations.Generation:
+        generation = database.read(generations.get, name)
+        assert generation is not None
+        return generation
+
+    for name in ("greedy 1", "greedy 2", "greedy 3"):
+        new_generation(name, owner="greedy", tier="plus")
+    new_generation("modest", owner="modest", tier="plus")
+    ahead = {name: database.read(generations.ahead_of, found(name)) for name in ("greedy 1", "greedy 2", "modest")}
+    assert ahead == {"greedy 1": 0, "modest": 1, "greedy 2": 2}
+    assert found("greedy 3").goes_at - found("greedy 2").goes_at == generations.APART_S
+
+
+def test_an_eta_counts_what_goes_first_by_what_the_workers_measured(
+    database: Database, new_generation: Make, worker: str
+) -> None:
+    def eta(name: str) -> float:
+        found = database.read(generations.get, name)
+        assert found is not None
+        seconds = database.read(generations.eta_s, found, SETTINGS)
+        assert seconds is not None
+        return seconds
+
+    database.write(workers.beat, worker, {"avatar_s": 2.0})
+    new_generation("first", owner="a", tier="plus")
+    new_generation("second", owner="b", tier="plus")
+    assert (eta("first"), eta("second")) == (10.0, 20.0)  # five avatars each
+    held = claim(database, "first", worker)
+    database.write(work.begin, held)
+    database.write(work.store, held, drawn(0, 1))
+    assert (eta("first"), eta("second")) == (6.0, 16.0)
+    database.write(workers.register, "worker-2", "there", is_dead=lambda _: False)
+    database.write(workers.beat, "worker-2", {"avatar_s": 2.0})
+    assert (eta("first"), eta("second")) == (6.0, 8.0)
+    assert database.read(generations.estimate, SETTINGS).wait_s == 8.0
+
+
 def test_death_is_for_good_and_told_more_than_once(database: Database, worker: str) -> None:
     assert database.write(workers.beat, worker, {}) is True
     assert database.write(workers.bury, 3600.0) == 0

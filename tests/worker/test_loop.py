@@ -84,6 +84,33 @@ def test_generations_share_the_batch(claims: Claims) -> None:
     assert max(len(call["sample"]) for call in backend.calls["unet"]) == 4
 
 
+def test_one_whose_turn_has_come_gives_way_no_more(claims: Claims) -> None:
+    backend = FakeBackend(max_rows=1)
+    loop = RenderLoop(Engines(PACK, backend), claims)
+    loop.start()
+    waited = loop.open("waited", fence=1, turn_in_s=-1.0)
+    urgent = loop.open("urgent", fence=1)
+    source = np.zeros(PACK.about.latents, np.float32)
+    many = [Render(id=f"u{index}", source=source, prompt="x", steps=4, group="urgent") for index in range(6)]
+    late = Render(id="w", source=source, prompt="x", steps=4, group="waited", priority=1)
+    order: list[str] = []
+    step = loop._renderer.step
+
+    def noted() -> list[Outcome]:
+        outcomes = step()
+        order.extend(outcome.id for outcome in outcomes)
+        return outcomes
+
+    loop.do(lambda: setattr(loop._renderer, "step", noted))
+    loop.do(lambda: (loop.join(urgent, many), loop.join(waited, [late])))
+    urgent._awaited, waited._awaited = 6, 1
+    for stream in (waited, urgent):
+        follow(stream)
+    loop.stop()
+    assert len(order) == 7
+    assert order.index("w") < 6  # in turns with the urgent ones, not after all of them
+
+
 def test_a_lost_claim_leaves_at_the_next_step(loop: RenderLoop, claims: Claims) -> None:
     loop.start()
     lost, kept = submitted(loop, "lost", 3, steps=50), submitted(loop, "kept", 3)
