@@ -85,7 +85,7 @@ def test_generations_share_the_batch(claims: Claims) -> None:
 
 
 def test_one_whose_turn_has_come_gives_way_no_more(claims: Claims) -> None:
-    backend = FakeBackend(max_rows=1)
+    backend = FakeBackend(max_rows=2)
     loop = RenderLoop(Engines(PACK, backend), claims)
     loop.start()
     waited = loop.open("waited", fence=1, turn_in_s=-1.0)
@@ -108,7 +108,7 @@ def test_one_whose_turn_has_come_gives_way_no_more(claims: Claims) -> None:
         follow(stream)
     loop.stop()
     assert len(order) == 7
-    assert order.index("w") < 6  # in turns with the urgent ones, not after all of them
+    assert order.index("w") <= 2  # a row of each step is its own, as long as it takes
 
 
 def test_a_lost_claim_leaves_at_the_next_step(loop: RenderLoop, claims: Claims) -> None:
