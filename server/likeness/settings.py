@@ -66,7 +66,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     refusals_per_hour: Annotated[
         int, Meta(ge=0, description="Refused uploads of a user in an hour before he must wait.")
     ] = 10
-    queue_most: Annotated[int, Meta(ge=0, description="Generations that may wait; over it, uploads get 503.")] = 1000
+    queue_most: Annotated[int, Meta(ge=0, description="Generations that may wait; over it, uploads get 503.")] = 100_000
     wait_most_s: Annotated[float, Meta(ge=0, description="Estimated wait over which uploads get 503.")] = 2700
 
     photos_after_lite_s: Annotated[

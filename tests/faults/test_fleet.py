@@ -51,6 +51,20 @@ def start(tmp_path: Path, postgres: Postgres, migrated: str, s3: S3Server) -> It
         fleet.close()
 
 
+@pytest.fixture(scope="module")
+def shared(
+    tmp_path_factory: pytest.TempPathFactory, postgres: Postgres, migrated: str, s3: S3Server
+) -> Iterator[Fleet]:
+    """Three nodes and a worker for tests that kill none of them."""
+    folder = tmp_path_factory.mktemp("shared") / "fleet"
+    fleet = Fleet(folder, postgres, migrated, s3, step_ms=40, avatars=6, quota_lite=1, photos_after_lite_s=0)
+    for _ in range(3):
+        fleet.node()
+    fleet.worker()
+    yield fleet
+    fleet.close()
+
+
 def check_whole(fleet: Fleet, location: str) -> None:
     """Done, every avatar stored and told of once."""
     fleet.until(lambda: scenarios.ended(fleet, [location]))
@@ -149,8 +163,8 @@ def test_an_outage_of_the_database_declares_nobody_dead(tmp_path: Path, photos: 
 
 
 @pytest.mark.parametrize("fault", ["fail", "stall", "lose"])
-def test_a_store_that_errs_stalls_or_loses(start: Start, photos: list[bytes], s3: S3Server, fault: str) -> None:
-    fleet = start(workers=1, step_ms=50)
+def test_a_store_that_errs_stalls_or_loses(shared: Fleet, photos: list[bytes], s3: S3Server, fault: str) -> None:
+    fleet = shared
     if fault == "lose":
         s3.lose("avatars/", times=2)
     elif fault == "stall":
@@ -170,6 +184,12 @@ def test_a_store_that_errs_stalls_or_loses(start: Start, photos: list[bytes], s3
     s3.heal()
     check_whole(fleet, location)
     assert scenarios.fences(fleet, [location]) == [1]  # an outage is no attempt
+
+
+@pytest.fixture(autouse=True)
+def _healed(s3: S3Server) -> Iterator[None]:
+    yield
+    s3.heal()
 
 
 @pytest.fixture(scope="module")
@@ -200,8 +220,21 @@ def test_a_clock_that_is_off_by_five_minutes(start: Start, photos: list[bytes], 
     assert fleet.one("SELECT count(*) FROM workers WHERE ended_at IS NOT NULL") == 0
 
 
-def test_two_versions_side_by_side(start: Start, photos: list[bytes]) -> None:
-    fleet = start(nodes=1, workers=1)
+def test_one_user_at_once_over_three_nodes(shared: Fleet, photos: list[bytes]) -> None:
+    statuses = scenarios.simultaneous(shared, photos, 60, headers("one user", "lite"))
+    assert statuses == {202: 1, 429: 59}
+    assert shared.one("SELECT count(*) FROM generations WHERE tier = 'lite'") == 1
+
+
+def test_replays_and_streams_over_nodes(shared: Fleet, photos: list[bytes]) -> None:
+    assert scenarios.replays(shared, photos, 12) == (1, 1)
+    found = scenarios.reconnects(shared, photos, 20)
+    assert found["ends"] == found["generations"]
+    assert (found["lost"], found["doubled"]) == (0, 0)
+
+
+def test_two_versions_side_by_side(shared: Fleet, photos: list[bytes]) -> None:
+    fleet = shared
     with psycopg.connect(str(fleet.home.settings["database"])) as connection:  # as a later version's upgrade does
         connection.execute("ALTER TABLE generations ADD COLUMN mood text DEFAULT 'bright'")
         connection.execute("CREATE TABLE moods (name text PRIMARY KEY)")
@@ -210,23 +243,7 @@ def test_two_versions_side_by_side(start: Start, photos: list[bytes]) -> None:
     check_whole(fleet, location)
     fleet.node()  # one more of this version, beside the later one
     fleet.worker()
-    check_whole(fleet, scenarios.upload(fleet, photos, headers("ben"), node=1))
-
-
-def test_one_user_at_once_over_three_nodes(start: Start, photos: list[bytes]) -> None:
-    fleet = start(nodes=3, workers=0, quota_plus=1)
-    statuses = scenarios.simultaneous(fleet, photos, 60, headers("ann"))
-    assert statuses[202] == 1
-    assert statuses[429] == 59
-    assert fleet.one("SELECT count(*) FROM generations") == 1
-
-
-def test_replays_and_streams_over_nodes(start: Start, photos: list[bytes]) -> None:
-    fleet = start(nodes=2, workers=1, step_ms=30)
-    assert scenarios.replays(fleet, photos, 12) == (1, 1)
-    found = scenarios.reconnects(fleet, photos, 20)
-    assert found["ends"] == found["generations"]
-    assert (found["lost"], found["doubled"]) == (0, 0)
+    check_whole(fleet, scenarios.upload(fleet, photos, headers("ben"), node=3))
 
 
 def test_a_cancelled_generation_leaves_at_the_next_step(start: Start, photos: list[bytes]) -> None:
