@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from benchmarks.capacity_demand import EVENING
-from likeness.records.generations import LITE_WAITS_S
+from likeness.records.queue import LITE_WAITS_S
 from likeness.settings import Settings
 
 DEFAULTS = Settings()

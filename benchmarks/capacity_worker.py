@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Final
 
-from likeness.records.generations import LITE_WAITS_S
+from likeness.records.queue import LITE_WAITS_S
 
 # Of a generation: what float arithmetic may leave of it at its end.
 NOTHING: Final = 1e-8

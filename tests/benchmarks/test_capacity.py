@@ -28,7 +28,7 @@ from benchmarks.capacity_waits import Day
 from benchmarks.capacity_work import Work
 from benchmarks.capacity_worker import Generation
 from benchmarks.report import Figure, Report, publish
-from likeness.records.generations import LITE_WAITS_S
+from likeness.records.queue import LITE_WAITS_S
 from likeness_engines import Engines, Render, Renderer, bundled_pack
 from likeness_engines.backends.fake_engine import FakeBackend
 

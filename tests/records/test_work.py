@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from likeness.database import Database
-from likeness.records import events, generations, quota, work, workers
+from likeness.records import events, generations, queue, quota, work, workers
 from likeness.records.work import Claim, DeadWorkerError, Drawn, LostClaimError
 from tests.records.conftest import SETTINGS
 
@@ -145,9 +145,9 @@ def test_lite_waits_for_plus_and_no_longer(database: Database, new_generation: M
     plus = database.read(generations.get, new_generation("plus", owner="ben", tier="plus"))
     assert lite is not None
     assert plus is not None
-    assert database.read(generations.ahead_of, lite) == 1
-    assert database.read(generations.ahead_of, plus) == 0
-    assert lite.goes_at - lite.created_at == generations.LITE_WAITS_S
+    assert database.read(queue.ahead_of, lite) == 1
+    assert database.read(queue.ahead_of, plus) == 0
+    assert lite.goes_at - lite.created_at == queue.LITE_WAITS_S
 
 
 def test_a_users_second_goes_behind_others_first(database: Database, new_generation: Make) -> None:
@@ -159,9 +159,9 @@ def test_a_users_second_goes_behind_others_first(database: Database, new_generat
     for name in ("greedy 1", "greedy 2", "greedy 3"):
         new_generation(name, owner="greedy", tier="plus")
     new_generation("modest", owner="modest", tier="plus")
-    ahead = {name: database.read(generations.ahead_of, found(name)) for name in ("greedy 1", "greedy 2", "modest")}
+    ahead = {name: database.read(queue.ahead_of, found(name)) for name in ("greedy 1", "greedy 2", "modest")}
     assert ahead == {"greedy 1": 0, "modest": 1, "greedy 2": 2}
-    assert found("greedy 3").goes_at - found("greedy 2").goes_at == generations.APART_S
+    assert found("greedy 3").goes_at - found("greedy 2").goes_at == queue.APART_S
 
 
 def test_an_eta_counts_what_goes_first_by_what_the_workers_measured(
@@ -170,7 +170,7 @@ def test_an_eta_counts_what_goes_first_by_what_the_workers_measured(
     def eta(name: str) -> float:
         found = database.read(generations.get, name)
         assert found is not None
-        seconds = database.read(generations.eta_s, found, SETTINGS)
+        seconds = database.read(queue.eta_s, found, SETTINGS)
         assert seconds is not None
         return seconds
 
@@ -185,7 +185,7 @@ def test_an_eta_counts_what_goes_first_by_what_the_workers_measured(
     database.write(workers.register, "worker-2", "there", is_dead=lambda _: False)
     database.write(workers.beat, "worker-2", {"avatar_s": 2.0})
     assert (eta("first"), eta("second")) == (6.0, 8.0)
-    assert database.read(generations.estimate, SETTINGS).wait_s == 8.0
+    assert database.read(queue.estimate, SETTINGS).wait_s == 8.0
 
 
 def test_death_is_for_good_and_told_more_than_once(database: Database, worker: str) -> None:

@@ -91,8 +91,8 @@ class Hub:
     async def _turn(self) -> None:
         if self._last is None:
             # Whoever listens reads the stored events after this: so none falls in between.
-            self._last = await self._read(last_event_id)
-            self._gaps = self._passed_over(max(0, self._last - MOST_GAPS), self._last + 1)
+            self._last = last = int(await self._read(last_event_id))
+            self._gaps = self._passed_over(max(0, last - MOST_GAPS), last + 1)
             self.reading.set()
             return
         now = time.monotonic()

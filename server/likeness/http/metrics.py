@@ -11,8 +11,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from likeness.database import Database, clock, tables
-from likeness.records import generations, outbox, workers
-from likeness.records.generations import Estimate
+from likeness.records import outbox, queue, workers
 from likeness.settings import Settings
 
 # A deadline met later than this after it was due counts as late.
@@ -82,8 +81,8 @@ def _queue(connection: sa.Connection, settings: Settings) -> Iterator[Metric]:
     oldest = connection.execute(sa.select(sa.func.min(table.c.created_at)).where(table.c.state == "queued")).scalar()
     age = 0.0 if oldest is None else clock(connection) - oldest
     yield GaugeMetricFamily("likeness_queue_age_seconds", "Age of the oldest waiting generation.", value=age)
-    queue: Estimate = generations.estimate(connection, settings)
-    yield GaugeMetricFamily("likeness_queue_wait_seconds", "Estimated wait of a new generation.", value=queue.wait_s)
+    wait_s = queue.estimate(connection, settings).wait_s
+    yield GaugeMetricFamily("likeness_queue_wait_seconds", "Estimated wait of a new generation.", value=wait_s)
     lately = table.c.ended_at > clock(connection) - HOUR_S
     mean = sa.select(sa.func.coalesce(sa.func.avg(table.c.ended_at - table.c.created_at), 0.0)).where(lately)
     seconds = connection.execute(mean).scalar_one()

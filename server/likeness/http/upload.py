@@ -22,7 +22,7 @@ from likeness.intake import DecodedPhoto, Form, FormLimits, PhotoSink, UploadTim
 from likeness.packs import DEFAULT_STYLES, choose_styles
 from likeness.plan import plan_renders
 from likeness.policy import VERSION
-from likeness.records import audit, deadlines, generations, idempotency, quota, trends
+from likeness.records import audit, deadlines, generations, idempotency, queue, quota, trends
 from likeness.records.generations import NewGeneration, NewPhoto
 from likeness.records.quota import Slot
 from likeness.refusals import ConsentError, UploadRunningError
@@ -312,6 +312,6 @@ def _expect(connection: sa.Connection, upload: str, lives_s: float) -> float:
 
 def _view(connection: sa.Connection, generation: str, owner: str, settings: Settings) -> GenerationView:
     found = generations.get_owned(connection, generation, owner)
-    position = generations.ahead_of(connection, found) if found.state == "queued" else None
-    eta_s = generations.eta_s(connection, found, settings)
+    position = queue.ahead_of(connection, found) if found.state == "queued" else None
+    eta_s = queue.eta_s(connection, found, settings)
     return view_generation(found, generations.avatars_of(connection, found), position, eta_s)

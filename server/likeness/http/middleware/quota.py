@@ -14,7 +14,7 @@ from litestar.types import ASGIApp, Receive, Scope, Send
 from likeness.http.middleware.answer import answered, is_no_upload
 from likeness.http.service import HELD_S, Service
 from likeness.http.upload import ACCEPTED
-from likeness.records import generations, quota
+from likeness.records import queue, quota
 from likeness.records.quota import Slot
 from likeness.refusals import PaymentError, RegionError
 from likeness.settings import Settings
@@ -50,7 +50,7 @@ def admit(connection: sa.Connection, user: User, settings: Settings) -> Slot:
     """Check plan, region, refused attempts and the queue, then reserve a slot of today."""
     check_plan(user, settings)
     quota.check_refusals(connection, user.owner, settings.refusals_per_hour)
-    generations.check_room(connection, settings)
+    queue.check_room(connection, settings)
     return quota.reserve(connection, user.owner, settings.quota(user.tier), HELD_S)
 
 
