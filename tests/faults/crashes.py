@@ -122,8 +122,10 @@ class Life:
         avatar_routes._delete_unused(service, entries, safe.database.write(gallery.save, entries))
         gone = safe.database.write(generations.discard, found, [1])
         erase_discarded(safe, generation, user.owner, gone)
-        for erase in chance.choice([(erase_photos, erase_avatars), (erase_photos,), ()]):
-            erase(safe, generation, self._settings)
+        if chance.random() < 0.5:
+            safe.database.write(generations.cancel, generation, self._settings)
+            erase_photos(safe, generation, self._settings)
+            erase_avatars(safe, generation, self._settings)
         if chance.random() < 0.5:
             erase_account(safe, user.owner, self._settings)
 
