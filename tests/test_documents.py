@@ -13,11 +13,14 @@ import pytest
 from benchmarks.demo import write_photos
 from likeness.cli.main import _parser
 from likeness.cli.operate import settings_table
+from likeness_plugins.new_pack import new_pack
+from likeness_plugins.pack_source import open_pack_source
 from tests.serving import Server
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
 OPERATOR = (ROOT / "server" / "README.md").read_text()
+GUIDE = (ROOT / "plugins" / "README.md").read_text()
 
 
 def test_the_walk_works_as_pasted(tmp_path: Path) -> None:
@@ -50,14 +53,27 @@ def test_the_settings_reference_is_the_codes_own() -> None:
     assert table == settings_table()
 
 
-def commands() -> list[str]:
-    [choices] = [action.choices for action in _parser()._actions if isinstance(action, argparse._SubParsersAction)]
-    return list(choices)
+def commands(parser: argparse.ArgumentParser) -> dict[str, argparse.ArgumentParser]:
+    [choices] = [action.choices for action in parser._actions if isinstance(action, argparse._SubParsersAction)]
+    return dict(choices)
 
 
-@pytest.mark.parametrize("command", commands())
+@pytest.mark.parametrize("command", commands(_parser()))
 def test_every_command_is_documented(command: str) -> None:
     assert f"likeness {command}" in README + OPERATOR
+
+
+@pytest.mark.parametrize("command", commands(commands(_parser())["styles"]))
+def test_the_guide_of_styles_has_every_command_of_the_kit(command: str) -> None:
+    assert f"likeness styles {command}" in GUIDE
+
+
+def test_the_module_of_the_guide_is_the_templates(tmp_path: Path) -> None:
+    [module] = re.findall(r"^`my_style_pack/__init__.py`.*?```python\n(.*?)```", GUIDE, re.DOTALL | re.MULTILINE)
+    new_pack("my-style", tmp_path / "my-style")
+    (tmp_path / "my-style" / "my_style_pack" / "__init__.py").write_text(module)
+    with open_pack_source(str(tmp_path / "my-style")) as source:
+        assert source.data_folder(source.entries[0]) == tmp_path / "my-style" / "my_style_pack"
 
 
 @pytest.mark.parametrize("target", re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))

@@ -71,6 +71,14 @@ def test_the_strangers_own_tests_pass(fresh_python: Path, tmp_path: Path) -> Non
     assert "2 passed" in done.stdout
 
 
+def test_a_new_pack_comes_out_of_the_wheel_whole(fresh_python: Path, tmp_path: Path) -> None:
+    for command in (("new", "wet-ink", "--code"), ("check", "wet-ink")):
+        done = likeness(fresh_python, "styles", *command, cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+    assert "nothing to put right (wet-ink with 12 looks)" in done.stdout
+    assert {".github", ".gitignore", "LICENSE"} < {path.name for path in (tmp_path / "wet-ink").iterdir()}
+
+
 def test_the_example_of_moderation_refuses_a_listed_photo_with_its_own_words(
     moderated_python: Path, photos: list[Path], tmp_path: Path
 ) -> None:

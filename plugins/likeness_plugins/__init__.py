@@ -2,7 +2,7 @@
 
 from likeness_plugins.catalogue import Catalogue, Pack, Problem
 from likeness_plugins.discovery import discover
-from likeness_plugins.errors import PluginError, StyleError
+from likeness_plugins.errors import PackSourceError, PluginError, StyleError
 from likeness_plugins.folder import style_from_folder
 from likeness_plugins.hookspecs import hookimpl
 from likeness_plugins.key_store import KeyStore
@@ -14,6 +14,7 @@ __all__ = [
     "KeyStore",
     "Look",
     "Pack",
+    "PackSourceError",
     "PluginError",
     "Problem",
     "Publication",

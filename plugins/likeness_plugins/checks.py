@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
+
+import msgspec
 
 from likeness_plugins.style import Recipe, Style
 
@@ -13,7 +15,7 @@ FEWEST_LOOKS: Final = 10
 PREVIEW_BYTES: Final = 64_000
 PROMPT_LETTERS: Final = 400
 FAMILIES: Final = ("pix2pix", "sd", "sdxl")
-_SLUG: Final = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
+SLUG: Final = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 _PICTURES: Final = (b"RIFF", b"\x89PNG", b"\xff\xd8\xff")
 
 
@@ -21,11 +23,38 @@ def style_problems(style: object) -> list[str]:
     """Everything that is wrong with a style, one sentence each, with the remedy; empty when it is fine."""
     if not isinstance(style, Style):
         return [f"{style!r:.60} is not a Style: return a list of likeness_plugins.Style."]
+    if (nonsense := _nonsense(style)) is not None:
+        return [nonsense]
     return [*_texts(style), *_looks(style), *_recipes(style), *_preview(style)]
 
 
+def _nonsense(style: Style) -> str | None:
+    """Structs that code makes are not checked by msgspec, and may hold anything."""
+    try:
+        msgspec.convert(msgspec.to_builtins(style, enc_hook=plain), Style, dec_hook=as_path)
+    except (msgspec.MsgspecError, TypeError, NotImplementedError) as error:
+        return f"The style {style.name!r:.60} holds what no style can: {error}. Correct its fields."
+    return None
+
+
+def plain(value: object) -> object:
+    """msgspec's hook that writes what it does not know by itself: paths, and other kinds of mapping and text."""
+    if isinstance(value, Path | str):
+        return str(value)
+    if isinstance(value, Mapping):
+        return dict(value)
+    raise TypeError(f"{value!r:.60} is neither text, number nor path")
+
+
+def as_path(kind: type, value: Any) -> Path:
+    """msgspec's hook that reads a path from a text."""
+    if kind is Path and isinstance(value, str):
+        return Path(value)
+    raise NotImplementedError(f"{kind} cannot be read from {value!r:.60}")
+
+
 def _texts(style: Style) -> Iterator[str]:
-    if not _SLUG.fullmatch(style.name):
+    if not SLUG.fullmatch(style.name):
         yield f"The style name {style.name!r} is no slug: use lower-case letters, digits and single hyphens."
     for field in ("title", "description", "licence", "author"):
         if not getattr(style, field).strip():
@@ -40,7 +69,7 @@ def _looks(style: Style) -> Iterator[str]:
         for twice in sorted({value for value in values if values.count(value) > 1}):
             yield f"The style {style.name} has two looks with the {what} {twice!r}: make them differ."
     for look in style.looks:
-        if not _SLUG.fullmatch(look.name):
+        if not SLUG.fullmatch(look.name):
             yield f"The look name {look.name!r} is no slug: use lower-case letters, digits and single hyphens."
         if not 0 < len(look.prompt.strip()) <= PROMPT_LETTERS:
             yield f"The prompt of the look {look.name} has {len(look.prompt)} letters. Give it 1 to {PROMPT_LETTERS}."

@@ -19,7 +19,9 @@ from likeness_plugins.style import Style
 GROUP: Final = "likeness"
 
 
-class _Candidate(NamedTuple):
+class Candidate(NamedTuple):
+    """A pack that may work: its name, whose it is, and what imports it."""
+
     name: str
     distribution: str
     version: str
@@ -32,31 +34,37 @@ def discover(builtin: Iterable[tuple[str, str]] = ()) -> Catalogue:
     A pack that fails to import, whose hook fails, or whose styles are not valid is listed with its problems, and the
     rest works. Of two styles with one name the one found first stays; the later pack has a problem.
     """
+    return load_packs((*builtin_packs(builtin), *_installed()))
+
+
+def load_packs(candidates: Iterable[Candidate]) -> Catalogue:
+    """The same for these packs alone, whatever else is installed."""
     manager = pluggy.PluginManager(hookspecs.PROJECT)
     manager.add_hookspecs(hookspecs)
     packs: list[Pack] = []
     styles: dict[str, Style] = {}
-    for candidate in (*_builtin(builtin), *_installed()):
+    for candidate in candidates:
         packs.append(_load(candidate, manager, styles))
     return Catalogue(manager, packs, styles)
 
 
-def _builtin(modules: Iterable[tuple[str, str]]) -> Iterator[_Candidate]:
+def builtin_packs(modules: Iterable[tuple[str, str]]) -> Iterator[Candidate]:
+    """The packs of the distribution `likeness` itself, given as (name, module)."""
     from importlib import import_module, metadata  # noqa: PLC0415 - importing this package must stay cheap
 
     for name, module in modules:
-        yield _Candidate(name, "likeness", metadata.version("likeness"), partial(import_module, module))
+        yield Candidate(name, "likeness", metadata.version("likeness"), partial(import_module, module))
 
 
-def _installed() -> Iterator[_Candidate]:
+def _installed() -> Iterator[Candidate]:
     from importlib import metadata  # noqa: PLC0415
 
     for entry in sorted(metadata.entry_points(group=GROUP), key=lambda entry: entry.name):
         distribution, version = (entry.dist.name, entry.dist.version) if entry.dist else ("unknown", "unknown")
-        yield _Candidate(entry.name, distribution, version, entry.load)
+        yield Candidate(entry.name, distribution, version, entry.load)
 
 
-def _load(candidate: _Candidate, manager: pluggy.PluginManager, styles: dict[str, Style]) -> Pack:
+def _load(candidate: Candidate, manager: pluggy.PluginManager, styles: dict[str, Style]) -> Pack:
     """Import, register and ask one pack; a stranger's code may raise anything, SystemExit included."""
     problems: list[str] = []
     found: list[Style] = []

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
-from likeness_plugins.checks import style_problems
+from likeness_plugins.checks import as_path, style_problems
 from likeness_plugins.errors import StyleError
 from likeness_plugins.style import Style
 
@@ -16,21 +15,15 @@ def style_from_folder(folder: Path) -> Style:
     """Read `style.toml`, whose keys are Style's fields; paths are relative to the folder. Raises StyleError."""
     description = Path(folder) / "style.toml"
     try:
-        style = msgspec.toml.decode(description.read_bytes(), type=Style, dec_hook=_decode)
+        style = msgspec.toml.decode(description.read_bytes(), type=Style, dec_hook=as_path)
     except OSError as error:
         raise StyleError(str(folder), [f"style.toml cannot be read ({error.strerror}): put one there."]) from error
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise StyleError(str(description), [f"{error}. Correct the file."]) from error
     placed = _place(style, Path(folder).resolve())
     if problems := style_problems(placed):
         raise StyleError(str(description), problems)
     return placed
-
-
-def _decode(kind: type, value: Any) -> Any:
-    if kind is Path and isinstance(value, str):
-        return Path(value)
-    raise NotImplementedError(f"{kind} cannot be read from TOML")
 
 
 def _place(style: Style, folder: Path) -> Style:

@@ -31,11 +31,22 @@ def check_pack(plugin: Any, vocabulary: set[str] | None = None) -> list[Style]:
 
     With a `vocabulary`, every word of every prompt must be in it. Raises AssertionError with all problems.
     """
+    styles, problems = examine_pack(plugin, vocabulary)
+    assert not problems, "\n".join(problems)
+    return styles
+
+
+def examine_pack(plugin: Any, vocabulary: set[str] | None = None) -> tuple[list[Style], list[str]]:
+    """A pack's valid styles, and its problems, one sentence each; what its code raises is raised."""
     problems = [*_hook_problems(plugin)]
-    styles = list(plugin.likeness_styles()) if hasattr(plugin, "likeness_styles") else []
+    styles = plugin.likeness_styles() if hasattr(plugin, "likeness_styles") else []
+    if not isinstance(styles, list | tuple):
+        return [], [*problems, f"likeness_styles must return a list of Style, not {styles!r:.60}: correct the pack."]
+    valid = []
     for style in styles:
-        problems += style_problems(style)
-    valid = [style for style in styles if isinstance(style, Style)]
+        wrong = style_problems(style)
+        problems += wrong
+        valid += [style] * (not wrong)
     names = [style.name for style in valid]
     problems += [
         f"Two styles are called {name}: rename one." for name in sorted({n for n in names if names.count(n) > 1})
@@ -44,8 +55,7 @@ def check_pack(plugin: Any, vocabulary: set[str] | None = None) -> list[Style]:
         problems += [problem for style in valid for problem in _unknown_words(style, vocabulary)]
     if not problems:
         problems += _call_hooks(plugin, valid)
-    assert not problems, "\n".join(problems)
-    return valid
+    return valid, problems
 
 
 def sample_picture(seed: int = 0) -> Any:
@@ -86,8 +96,8 @@ def _call_hooks(plugin: Any, styles: list[Style]) -> list[str]:
     for style in styles:
         arguments = {"avatar": picture.copy(), "style": style, "look": style.looks[0]}
         finished = _call(plugin, "likeness_finish_avatar", arguments)
-        if finished is not None and (finished.shape != picture.shape or finished.dtype != picture.dtype):
-            problems.append(f"likeness_finish_avatar returned {finished.dtype} {finished.shape}: keep shape and type.")
+        if finished is not None and _form(finished) != _form(picture):
+            problems.append(f"likeness_finish_avatar returned {_form(finished)}: keep shape and type.")
         problems += _reason_problems("likeness_review_avatar", _call(plugin, "likeness_review_avatar", arguments))
     problems += _reason_problems("likeness_review_photo", _call(plugin, "likeness_review_photo", {"photo": picture}))
     crops = [sample_picture(seed) for seed in range(3)]
@@ -95,6 +105,11 @@ def _call_hooks(plugin: Any, styles: list[Style]) -> list[str]:
     if _call(plugin, "likeness_key_store", {"location": NOT_YOURS}) is not None:
         problems.append(f"likeness_key_store opened {NOT_YOURS}: return None for what you do not know.")
     return problems + _reason_problems("likeness_review_photos", reason)
+
+
+def _form(picture: Any) -> str:
+    """An array's type and shape; of anything else, what it is."""
+    return f"{picture.dtype} {picture.shape}" if isinstance(picture, np.ndarray) else f"{picture!r:.60}"
 
 
 def _call(plugin: Any, hook: str, arguments: dict[str, Any]) -> Any:

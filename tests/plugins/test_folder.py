@@ -57,6 +57,7 @@ def test_a_good_folder(folder: Path) -> None:
         (HEAD.replace('"MIT"', '""'), "licence"),
         (HEAD.replace('"MIT"', "3"), "licence"),
         ("name = ", "style.toml"),
+        ("name = " + "[" * 10_000, "recursion"),
     ],
 )
 def test_bad_folders(folder: Path, head: str, words: str) -> None:

@@ -24,6 +24,7 @@ def test_public_names_are_exactly_these() -> None:
         "KeyStore",
         "Look",
         "Pack",
+        "PackSourceError",
         "PluginError",
         "Problem",
         "Publication",

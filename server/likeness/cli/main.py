@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from likeness import __version__
 from likeness.cli.audit import add_audit
 from likeness.cli.packs import add_import
+from likeness.cli.styles import add_kit
 from likeness.cli.webhooks import add_webhooks
 
 if TYPE_CHECKING:
@@ -26,13 +27,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = _parser().parse_args(argv)
     from likeness.errors import LikenessError  # noqa: PLC0415 - `--help` must not wait for NumPy
     from likeness_engines import EngineError  # noqa: PLC0415
+    from likeness_plugins import PluginError  # noqa: PLC0415
 
     try:
         return int(arguments.run(arguments))
     except LikenessError as error:
         print(error, file=sys.stderr)
         return error.exit_code
-    except EngineError as error:
+    except (EngineError, PluginError) as error:
         print(error, file=sys.stderr)
         return 1
     except KeyboardInterrupt:
@@ -50,10 +52,11 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"likeness {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     _add_render(commands.add_parser("render", help="draw avatars from 3 to 10 photos of one person"))
-    for name, about in (("styles", "list the installed styles"), ("packs", "list model packs, or import one")):
+    for name, about in (("styles", "list styles, or make one"), ("packs", "list model packs, or import one")):
         command = commands.add_parser(name, help=about)
         command.add_argument("--json", action="store_true", help="print JSON instead of a table")
         command.set_defaults(run=_run_styles if name == "styles" else _run_packs)
+    add_kit(commands.choices["styles"])
     add_import(commands.choices["packs"])
     _add_engines(commands.add_parser("engines", help="build, list and verify engines for this machine"))
     _add_provenance(commands.add_parser("provenance", help="say whether a model made a picture, and who signed that"))

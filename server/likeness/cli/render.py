@@ -47,7 +47,7 @@ def render(command: RenderCommand) -> int:
     catalogue = load_catalogue()
     styles = choose_styles(catalogue, command.styles or DEFAULT_STYLES)
     pack = open_model_pack(command.pack)
-    crops = _read(command.photos, catalogue, crop_side(pack.about))
+    crops = read_crops(command.photos, catalogue, crop_side(pack.about))
     seed = secrets.randbits(32) if command.seed is None else command.seed
     plan = plan_renders(styles, [crop.quality for crop in crops], command.count, seed)
     listing = Listing(f"{pack.name} {pack.version}", seed, command.count, Timings(), [])
@@ -74,7 +74,7 @@ class _Clock:
 
 def _draw(drawing: Iterator[Avatar | Lost], folder: AvatarFolder, clock: _Clock, console: Console) -> bool:
     """Write results as they come, under a progress bar; returns whether Ctrl-C ended it."""
-    with _progress(console) as progress:
+    with show_progress(console) as progress:
         task = progress.add_task("Drawing", total=folder.listing.asked)
         try:
             for result in drawing:
@@ -85,7 +85,8 @@ def _draw(drawing: Iterator[Avatar | Lost], folder: AvatarFolder, clock: _Clock,
     return False
 
 
-def _read(paths: list[Path], catalogue: Catalogue, side: int) -> list[Crop]:
+def read_crops(paths: list[Path], catalogue: Catalogue, side: int) -> list[Crop]:
+    """Read and review photos from files; raises what `read_photos` does, and PhotoFileError."""
     sources, failures = [], []
     for path in paths:
         try:
@@ -104,7 +105,8 @@ def _read(paths: list[Path], catalogue: Catalogue, side: int) -> list[Crop]:
     )
 
 
-def _progress(console: Console) -> Progress:
+def show_progress(console: Console) -> Progress:
+    """A bar on a terminal, nothing elsewhere."""
     return Progress(
         TextColumn("{task.description}"),
         BarColumn(),

@@ -1,0 +1,41 @@
+"""A pack that is not installed, or is, loaded by itself into this process, to be drawn with."""
+
+from __future__ import annotations
+
+import sys
+from functools import partial
+from importlib.metadata import EntryPoint
+from pathlib import Path
+from typing import Any
+
+from likeness_plugins.catalogue import Catalogue
+from likeness_plugins.discovery import GROUP, Candidate, load_packs
+from likeness_plugins.folder import style_from_folder
+from likeness_plugins.hookspecs import hookimpl
+from likeness_plugins.pack_source import Entry, PackSource
+from likeness_plugins.style import Style
+
+
+def load_pack_source(source: PackSource) -> Catalogue:
+    """The packs of a source and no others; runs their code, except where a pack is data alone."""
+    sys.path[:0] = [str(path) for path in source.paths if str(path) not in sys.path]
+    loads = {entry.name: _load(source, entry) for entry in source.entries} or {source.name: partial(_Data, source.root)}
+    return load_packs(Candidate(name, source.name, "unknown", load) for name, load in loads.items())
+
+
+def _load(source: PackSource, entry: Entry) -> Any:
+    folder = source.data_folder(entry)
+    if folder is not None:
+        return partial(_Data, folder)
+    return EntryPoint(entry.name, entry.value, GROUP).load
+
+
+class _Data:
+    """The pack of a folder that needs no module."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    @hookimpl
+    def likeness_styles(self) -> list[Style]:
+        return [style_from_folder(self._folder)]

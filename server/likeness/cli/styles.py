@@ -1,0 +1,88 @@
+"""`likeness styles new`, `check` and `preview`: the kit for whoever makes a style."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from likeness.style_kit import Verdict
+
+NEW: Final = """Write a whole pack, to be changed: a style of twelve looks, a preview, tests, a licence, a README.
+It passes `likeness styles check` as it comes."""
+CHECK: Final = """Say what an author must put right, one sentence each; 1 if there is anything. Code of a pack runs in a
+process of its own, for up to a minute and in up to 4 GB: that is no sandbox, so check the code of those whom you trust.
+A pack of data alone is read, and none of its code runs."""
+PREVIEW: Final = """Draw every look of a pack's styles from sample photos on one sheet, and each style's preview, which
+is its first look. The pack's own code runs in this process, once it has passed `check`."""
+PLACE: Final = "a folder with a style.toml, a pack's project folder, a wheel, or an installed distribution"
+
+
+def add_kit(styles: argparse.ArgumentParser) -> None:
+    """Add the subcommands; without one, `likeness styles` lists."""
+    commands = styles.add_subparsers(metavar="[COMMAND]")
+    new = commands.add_parser("new", help="write a new style pack", description=NEW)
+    new.add_argument("name", metavar="NAME", help="the style's name: lower-case letters, digits, hyphens")
+    new.add_argument("--code", action="store_true", help="with a module that finishes avatars, not with data alone")
+    new.add_argument("--out", type=Path, metavar="DIR", help="a new folder for it (default ./NAME)")
+    new.set_defaults(run=_run_new)
+    check = commands.add_parser("check", help="say what is wrong with a style pack", description=CHECK)
+    check.add_argument("pack", metavar="PACK", help=PLACE)
+    check.set_defaults(run=_run_check)
+    preview = commands.add_parser("preview", help="draw a style pack's looks", description=PREVIEW)
+    preview.add_argument("pack", metavar="PACK", help=PLACE)
+    preview.add_argument("--photos", type=Path, required=True, metavar="DIR", help="a folder of 3 to 10 photos")
+    preview.add_argument("--out", type=Path, metavar="FILE", help="the sheet, a .webp (default ./PACK-sheet.webp)")
+    preview.add_argument("--model", type=Path, metavar="DIR", help="model pack (default: the bundled miniature)")
+    preview.set_defaults(run=_run_preview)
+
+
+def _run_new(arguments: argparse.Namespace) -> int:
+    from likeness.packs import load_catalogue  # noqa: PLC0415 - help must not wait
+    from likeness_plugins import PackSourceError  # noqa: PLC0415
+    from likeness_plugins.new_pack import new_pack  # noqa: PLC0415
+
+    if arguments.name in load_catalogue().styles:
+        raise PackSourceError(f"There is a style {arguments.name} already: choose another name.")
+    folder = arguments.out or Path(arguments.name)
+    new_pack(arguments.name, folder, code=arguments.code)
+    print(f"The pack is in {folder}. Look at it, then make it yours:")
+    print(f"  likeness styles preview {folder} --photos DIR\n  likeness styles check {folder}")
+    return 0
+
+
+def _run_check(arguments: argparse.Namespace) -> int:
+    from likeness.style_kit import check_styles  # noqa: PLC0415
+    from likeness_plugins.pack_source import open_pack_source  # noqa: PLC0415
+
+    with open_pack_source(arguments.pack) as source:
+        verdicts = check_styles(source)
+    for verdict in verdicts:
+        _print(verdict)
+        if not verdict.problems:
+            looks = ", ".join(f"{style.name} with {len(style.looks)} looks" for style in verdict.styles)
+            print(f"{verdict.name}: nothing to put right ({looks or 'no styles, hooks alone'}).")
+    return 1 if any(verdict.problems for verdict in verdicts) else 0
+
+
+def _run_preview(arguments: argparse.Namespace) -> int:
+    from likeness.cli.style_preview import preview_styles  # noqa: PLC0415
+    from likeness.style_kit import check_styles  # noqa: PLC0415
+    from likeness_plugins.pack_source import open_pack_source  # noqa: PLC0415
+
+    with open_pack_source(arguments.pack) as source:
+        verdicts = check_styles(source)
+        for verdict in verdicts:
+            _print(verdict)
+        if any(verdict.problems for verdict in verdicts):
+            return 1
+        return preview_styles(source, arguments.photos, arguments.out, arguments.model)
+
+
+def _print(verdict: Verdict) -> None:
+    for problem in verdict.problems:
+        print(f"{verdict.name}: {problem}", file=sys.stderr)
+    for warning in verdict.warnings:
+        print(f"{verdict.name}: Note: {warning}", file=sys.stderr)
