@@ -97,7 +97,10 @@ def _preview(style: Style) -> Iterator[str]:
     if style.preview is None:
         return
     if not style.preview.is_file():
-        yield f"The preview {style.preview.name} of the style {style.name} is not there: ship the file with the pack."
+        yield (
+            f"The preview {style.preview.name} of the style {style.name} is not there: ship the file with the pack, or"
+            " name none until it is drawn."
+        )
     elif style.preview.stat().st_size > PREVIEW_BYTES:
         yield f"The preview of the style {style.name} is over {PREVIEW_BYTES // 1000} kB: make it smaller."
     elif not _head(style.preview).startswith(_PICTURES):

@@ -11,6 +11,7 @@ from likeness_plugins.errors import PackSourceError
 
 TEMPLATE: Final = Path(__file__).with_name("template")
 LONGEST_NAME: Final = 50
+NOBODY: Final = "Your Name"  # the author, until there is one
 NOT_TEXT: Final = (".webp",)
 
 

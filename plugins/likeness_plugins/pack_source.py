@@ -44,7 +44,8 @@ class PackSource(msgspec.Struct, frozen=True):
     def data_folder(self, entry: Entry) -> Path | None:
         """The folder of an entry whose module is the template's word for word: it need not run to be known."""
         module = self.module(entry)
-        return module.parent if module is not None and ":" not in entry.value and _is_data_only(module) else None
+        alone = entry.value.isidentifier()  # neither an attribute, nor in a package whose own module runs first
+        return module.parent if alone and module is not None and _is_data_only(module) else None
 
     def module(self, entry: Entry) -> Path | None:
         """The file of the module that an entry names, or None."""

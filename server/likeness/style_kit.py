@@ -11,6 +11,7 @@ from likeness_engines import LoraError
 from likeness_engines.lora_file import read_lora
 from likeness_plugins import Style
 from likeness_plugins.discovery import builtin_packs, load_packs
+from likeness_plugins.new_pack import NOBODY
 from likeness_plugins.pack_check import check_pack_source
 from likeness_plugins.pack_source import PackSource
 
@@ -57,6 +58,8 @@ def _is_same(style: Style, builtin: Style) -> bool:
 
 
 def _warnings(style: Style, words: set[str]) -> Iterator[str]:
+    if style.author == NOBODY:
+        yield f"The author of the style {style.name} is {NOBODY}: put yours there before it is published."
     unknown = sorted(_words(style) - words)
     if unknown:
         yield (

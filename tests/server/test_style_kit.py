@@ -18,7 +18,7 @@ from likeness.packs import load_catalogue
 from likeness.provenance import COMPOSITE_SOURCE_TYPE, DIGITAL_SOURCE_TYPE
 from likeness.style_kit import _words
 from likeness_plugins import PackSourceError, pack_check
-from likeness_plugins.new_pack import TEMPLATE, new_pack
+from likeness_plugins.new_pack import NOBODY, TEMPLATE, new_pack
 from likeness_plugins.pack_source import open_pack_source
 from miniature.vocabulary import words
 
@@ -55,6 +55,7 @@ def check(capsys: pytest.CaptureFixture[str]) -> Callable[[Path | str], tuple[in
 def data(tmp_path: Path) -> Path:
     """A style's folder with no project around it."""
     new_pack("paper", tmp_path / "made")
+    edit(tmp_path / "made" / "paper_pack", NOBODY, "Me")
     return (tmp_path / "made" / "paper_pack").rename(tmp_path / "paper")
 
 
@@ -65,10 +66,10 @@ def project(folder: Path, code: str) -> Path:
     return folder
 
 
-def edit(folder: Path, old: str, new: str) -> None:
-    text = (folder / "style.toml").read_text()
+def edit(folder: Path, old: str, new: str, name: str = "style.toml") -> None:
+    text = (folder / name).read_text()
     assert old in text
-    (folder / "style.toml").write_text(text.replace(old, new, 1))
+    (folder / name).write_text(text.replace(old, new, 1))
 
 
 @pytest.mark.parametrize("options", [[], ["--code"]])
@@ -77,7 +78,9 @@ def test_a_new_pack_passes_its_check_and_its_own_tests(
 ) -> None:
     folder = tmp_path / "deep" / "wet-ink"
     assert main(["styles", "new", "wet-ink", *options, "--out", str(folder)]) == 0
-    assert "nothing to put right (wet-ink with 12 looks)" in check(folder)[1]
+    code, said = check(folder)
+    assert (code, "nothing to put right (wet-ink with 12 looks)" in said) == (0, True)
+    assert "Note: The author of the style wet-ink is Your Name: put yours there" in said
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"]
     done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
@@ -106,6 +109,13 @@ def test_what_a_new_pack_has(tmp_path: Path) -> None:
     }
 
 
+@pytest.mark.parametrize("layer", ["data", "code"])
+def test_the_preview_of_a_new_pack_says_that_a_model_drew_it(layer: str) -> None:
+    with Image.open(TEMPLATE / layer / "new_style_pack" / "preview.webp") as preview:
+        assert preview.size == (256, 256)
+        assert DIGITAL_SOURCE_TYPE in preview.info["xmp"].decode()
+
+
 def test_a_wheel_and_an_installed_pack_are_checked_too(
     tmp_path: Path,
     build_wheel: Callable[[Path], Path],
@@ -113,6 +123,7 @@ def test_a_wheel_and_an_installed_pack_are_checked_too(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     new_pack("wet-ink", tmp_path / "wet-ink", code=True)
+    edit(tmp_path / "wet-ink" / "wet_ink_pack", NOBODY, "Me")
     wheel = build_wheel(tmp_path / "wet-ink")
     assert check(wheel) == (0, "wet-ink: nothing to put right (wet-ink with 12 looks).\n")
     site = tmp_path / "site"
@@ -304,6 +315,18 @@ def test_projects_that_name_no_pack(text: str, words: str, tmp_path: Path, capsy
     assert words in capsys.readouterr().err
 
 
+def test_a_module_in_a_package_with_code_is_run(tmp_path: Path, check: Callable[[Path], tuple[int, str]]) -> None:
+    folder = tmp_path / "odd"
+    new_pack("odd", folder)
+    (folder / "odd_pack").rename(folder / "inner")
+    (folder / "outer").mkdir()
+    (folder / "inner").rename(folder / "outer" / "odd_pack")
+    (folder / "outer" / "__init__.py").write_text("raise ValueError('outer')")
+    edit(folder, '"odd_pack"\n', '"outer.odd_pack"\n', "pyproject.toml")
+    code, said = check(folder)
+    assert (code, "raised ValueError('outer')" in said) == (1, True)
+
+
 def test_a_module_that_is_not_there_is_named(tmp_path: Path, check: Callable[[Path], tuple[int, str]]) -> None:
     new_pack("odd", tmp_path / "odd")
     (tmp_path / "odd" / "odd_pack").rename(tmp_path / "odd" / "other")
@@ -351,7 +374,11 @@ def test_a_hook_of_a_pack_is_seen_on_its_sheet(photos: list[Path], tmp_path: Pat
 
 @pytest.mark.parametrize(
     ("photos_of", "out", "words"),
-    [("nowhere", "a.webp", "cannot be listed"), ("paper", "a.webp", "1 photo given"), ("paper", "a.png", "no .webp")],
+    [
+        ("nowhere", "a.webp", "cannot be listed"),
+        ("paper", "a.webp", "1 photo given"),
+        ("paper", "no/a.webp", "no .webp"),
+    ],
 )
 def test_a_preview_that_cannot_be_drawn(
     photos_of: str, out: str, words: str, data: Path, capsys: pytest.CaptureFixture[str]
@@ -359,6 +386,16 @@ def test_a_preview_that_cannot_be_drawn(
     arguments = ["--photos", str(data.parent / photos_of), "--out", str(data.parent / out)]
     assert main(["styles", "preview", str(data), *arguments]) != 0
     assert words in capsys.readouterr().err
+
+
+def test_a_pack_of_hooks_alone_has_nothing_to_draw(
+    photos: list[Path], tmp_path: Path, check: Callable[[Path], tuple[int, str]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    code = "from likeness_plugins import hookimpl\n\n@hookimpl\ndef likeness_review_photo(photo): return None\n"
+    folder = project(tmp_path / "odd", code)
+    assert check(folder) == (0, "odd: nothing to put right (no styles, hooks alone).\n")
+    assert main(["styles", "preview", str(folder), "--photos", str(photos[0].parent)]) == 1
+    assert "has hooks alone" in capsys.readouterr().err
 
 
 def test_a_bad_pack_is_not_drawn(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

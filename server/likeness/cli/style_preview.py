@@ -23,7 +23,7 @@ from likeness.plan import PlannedRender, plan_renders
 from likeness.provenance import COMPOSITE_SOURCE_TYPE, encode_webp, open_marker
 from likeness.sheet import Tile, draw_sheet
 from likeness_engines import BackendOptions, ModelPack, load_engines
-from likeness_plugins import Catalogue, Style
+from likeness_plugins import Catalogue, PackSourceError, Style
 from likeness_plugins.checks import PREVIEW_BYTES
 from likeness_plugins.pack_source import PackSource
 from likeness_plugins.source_catalogue import load_pack_source
@@ -37,9 +37,11 @@ Pixels = NDArray[np.uint8]
 def preview_styles(source: PackSource, photos: Path, out: Path | None, model: Path | None) -> int:
     """Draw all looks of all styles, write the sheet and the previews; 1 when a look could not be drawn."""
     out = out or Path(f"{Path(source.name).stem}-sheet.webp")
-    if out.suffix != ".webp":
-        raise OutputError(f"The sheet {out} is no .webp: choose another --out.")
+    if out.suffix != ".webp" or not out.parent.is_dir():
+        raise OutputError(f"The sheet {out} is no .webp in a folder that is there: choose another --out.")
     catalogue, pack = load_pack_source(source), open_model_pack(model)
+    if not catalogue.styles:
+        raise PackSourceError(f"{source.name} has hooks alone, and no style to draw.")
     crops = read_crops(_photos(photos), catalogue, crop_side(pack.about))
     drawn = _draw(pack, catalogue, crops)
     bands = [(style.title, _tiles(style, drawn)) for style in catalogue.styles.values()]
