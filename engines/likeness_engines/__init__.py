@@ -14,6 +14,7 @@ from likeness_engines.errors import (
     ScheduleError,
 )
 from likeness_engines.lora import Lora, LoraBank
+from likeness_engines.lora_file import lora_rank, read_lora
 from likeness_engines.pack import (
     BUNDLED_PACK,
     Family,
@@ -55,7 +56,9 @@ __all__ = [
     "create_compiler",
     "installed_packs",
     "load_engines",
+    "lora_rank",
     "make_schedule",
     "open_pack",
+    "read_lora",
     "read_pack",
 ]

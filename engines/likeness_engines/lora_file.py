@@ -65,6 +65,24 @@ def read_lora(path: Path, size: LoraBankSize) -> Lora:
         raise LoraError(f"{path.name}: {error}") from error
 
 
+def lora_rank(path: Path) -> int:
+    """The highest rank in a LoRA file, by its header alone. Raises LoraError, which names the file."""
+    try:
+        with path.open("rb") as file:
+            tensors = open_tensors(file, path.suffix).tensors
+    except OSError as error:
+        raise LoraError(f"{path.name}: The file cannot be read: {error.strerror}. Check its permissions.") from error
+    except LoraError as error:
+        raise LoraError(f"{path.name}: {error}") from error
+    downs = [tensor.shape[0] for key, tensor in tensors.items() if _is_down(key) and tensor.shape]
+    return max(downs, default=0)
+
+
+def _is_down(key: str) -> bool:
+    match = TENSOR.fullmatch(key)
+    return match is not None and SIDES.get(match["side"], match["side"]) == "down"
+
+
 def _read(opened: Opened, size: LoraBankSize) -> Lora:
     config = _config(opened.metadata)
     for key, tensor in opened.tensors.items():

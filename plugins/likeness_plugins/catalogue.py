@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -42,17 +43,24 @@ class Pack(msgspec.Struct, frozen=True):
 
 
 class Catalogue:
-    """All packs that work, behind one object; a pack that fails in a hook never takes the others along.
+    """All packs that work, behind one object; a pack that fails in a hook never takes the others along. Threads share
+    it: packs and styles never change, `with_styles` makes another one.
 
     Reviews fail closed: a plugin that raises, or answers neither a text nor None, refuses. Finishing, and opening keys,
     fail loudly: PluginError, so that this one render, or the start, fails.
     """
 
-    def __init__(self, manager: pluggy.PluginManager, packs: Sequence[Pack], styles: dict[str, Style]) -> None:
+    def __init__(self, manager: pluggy.PluginManager, packs: Sequence[Pack], styles: Mapping[str, Style]) -> None:
         self._manager = manager
         self.packs = tuple(packs)
-        self.styles = styles
+        self.styles = MappingProxyType(dict(styles))
         self._late_problems: list[Problem] = []
+
+    def with_styles(self, packs: Sequence[Pack], styles: Mapping[str, Style]) -> Catalogue:
+        """Another catalogue of these packs and styles, with the same hooks and what is known to be wrong with them."""
+        other = Catalogue(self._manager, packs, styles)
+        other._late_problems = self._late_problems
+        return other
 
     @property
     def problems(self) -> tuple[Problem, ...]:

@@ -16,6 +16,7 @@ PREVIEW_BYTES: Final = 64_000
 PROMPT_LETTERS: Final = 400
 FAMILIES: Final = ("pix2pix", "sd", "sdxl")
 SLUG: Final = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
+_VERSION: Final = re.compile(r"[0-9A-Za-z][0-9A-Za-z.+_-]{0,31}")
 _PICTURES: Final = (b"RIFF", b"\x89PNG", b"\xff\xd8\xff")
 
 
@@ -59,6 +60,8 @@ def _texts(style: Style) -> Iterator[str]:
     for field in ("title", "description", "licence", "author"):
         if not getattr(style, field).strip():
             yield f"The style {style.name} has no {field}: fill it in."
+    if not _VERSION.fullmatch(style.version):
+        yield f"The style {style.name} has the version {style.version!r:.60}: use letters, digits and dots, as in 1.2."
 
 
 def _looks(style: Style) -> Iterator[str]:

@@ -145,7 +145,7 @@ class Life:
     def _draw(self, safe: Safe, generation: str) -> None:
         claim = safe.database.write(work.claim, generation, WORKER, self._settings)
         assert claim is not None
-        easel: Any = SimpleNamespace(engines=None, catalogue=self._catalogue, loop=None, marker=self._marker)
+        easel: Any = SimpleNamespace(engines=None, shelf=None, loop=None, marker=self._marker)
         artist = Artist(safe, self._settings, easel, WORKER)
         safe.database.write(work.begin, claim)
         key = safe.key(generation, "avatar")

@@ -49,9 +49,9 @@ class PackLine(msgspec.Struct, frozen=True):
     problem: str | None = None
 
 
-def list_styles(*, as_json: bool) -> int:
-    """Print all styles; 1 when a pack has a problem."""
-    catalogue = load_catalogue()
+def list_styles(*, as_json: bool, catalogue: Catalogue | None = None) -> int:
+    """Print all styles of a catalogue, by default of what is installed as code; 1 when a pack has a problem."""
+    catalogue = catalogue or load_catalogue()
     lines = [_style_line(catalogue, pack, name) for pack in catalogue.packs for name in pack.styles]
     listing = StyleListing(lines, [problem.sentence for problem in catalogue.problems])
     if as_json:

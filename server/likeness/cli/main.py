@@ -14,6 +14,7 @@ from likeness import __version__
 from likeness.cli.audit import add_audit
 from likeness.cli.packs import add_import
 from likeness.cli.styles import add_kit
+from likeness.cli.style_packs import add_style_packs
 from likeness.cli.webhooks import add_webhooks
 
 if TYPE_CHECKING:
@@ -58,6 +59,7 @@ def _parser() -> argparse.ArgumentParser:
         command.set_defaults(run=_run_styles if name == "styles" else _run_packs)
     add_kit(commands.choices["styles"])
     add_import(commands.choices["packs"])
+    add_style_packs(commands.choices["styles"], _settings)
     _add_engines(commands.add_parser("engines", help="build, list and verify engines for this machine"))
     _add_provenance(commands.add_parser("provenance", help="say whether a model made a picture, and who signed that"))
     _add_server(commands)

@@ -247,3 +247,19 @@ webhooks = Table(
 )
 
 chores = Table("chores", metadata, _id("name"), _time("until"))  # until then one process of the fleet is at it
+
+style_packs = Table(
+    "style_packs",
+    metadata,
+    _id(),
+    _text("name"),  # the style's
+    _text("version", 32),
+    _text("object", 200),
+    _text("digest"),  # sha256 of the archive
+    _time("installed_at"),
+    Column("withdrawn_at", Double),
+)
+
+# One of a name is offered, however many are installed at the same moment.
+_offered = style_packs.c.withdrawn_at.is_(None)
+Index("style_packs_offered", style_packs.c.name, unique=True, sqlite_where=_offered, postgresql_where=_offered)

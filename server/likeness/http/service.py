@@ -20,6 +20,7 @@ from likeness.records import deadlines, idempotency, quota
 from likeness.retention import Sweeper, sweep
 from likeness.safe import Safe
 from likeness.settings import Settings
+from likeness.style_packs import Shelf
 from likeness.webhooks import Sender
 from likeness.worker.jobs import JobClient
 from likeness_plugins import Catalogue
@@ -34,22 +35,27 @@ logger = logging.getLogger(__name__)
 
 
 class Service:
-    """Store, catalogue, queue, decoders and events; everything that blocks runs in its threads."""
+    """Store, styles, queue, decoders and events; everything that blocks runs in its threads."""
 
     def __init__(self, settings: Settings, safe: Safe) -> None:
         self.settings = settings
         self.safe = safe
-        self.catalogue: Catalogue = load_catalogue()
         self.secret = safe.keyring.secret("server")
         self.marker = open_marker(settings.c2pa_certificate, settings.c2pa_key, safe.key_store)
         self.jobs = JobClient(settings)
-        side = crop_side(describe_model_pack(Path(settings.pack) if settings.pack else None))
-        self.decoders = Decoders(settings.decoders, DecoderLimits(side=side))
+        model = describe_model_pack(Path(settings.pack) if settings.pack else None)
+        self.shelf = Shelf(safe, settings, load_catalogue(), model)
+        self.decoders = Decoders(settings.decoders, DecoderLimits(side=crop_side(model)))
         self.hub = Hub(self.read)
         self.announcer = Announcer(self.catalogue)
         self.sender = Sender(self.write, settings)
         self.sweeper = Sweeper(safe, settings)
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="service")
+
+    @property
+    def catalogue(self) -> Catalogue:
+        """The styles and hooks in use at this moment; ask once for what belongs together."""
+        return self.shelf.catalogue
 
     async def start(self) -> None:
         """Sweep first, then let users in."""
@@ -61,6 +67,7 @@ class Service:
                 await self.write(forget)
             await self.write(deadlines.hasten, "upload")
         await self.run(sweep, self.safe, self.settings)
+        await self.run(self.shelf.start)
         self.sweeper.start()
         self.announcer.start()
         await self.sender.start()
@@ -73,6 +80,7 @@ class Service:
         await self.sender.close()
         await self.decoders.close()
         await self.run(self.sweeper.stop)
+        await self.run(self.shelf.stop)
         self.jobs.close()
         self._threads.shutdown()
         self.safe.close()

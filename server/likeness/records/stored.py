@@ -14,17 +14,17 @@ import msgspec
 import sqlalchemy as sa
 
 from likeness.database import clock, tables
-from likeness.records import audit, deadlines, gallery, generations, keys, variants
+from likeness.records import audit, deadlines, gallery, generations, keys, style_packs, variants
 from likeness.records.generations import RUNNING
 
-Folder = Literal["uploads", "photos", "avatars", "gallery"]
+Folder = Literal["uploads", "photos", "avatars", "gallery", "styles"]
 CHUNK: Final = 500
 # Which deadlines account for everything below their subject, for as long as they are open.
 _OPEN: Final[dict[Folder, tuple[deadlines.Kind, ...]]] = {
     "uploads": ("upload", "refused"),
     "photos": ("upload", "refused", "photos"),
 }
-_BELOW: Final = re.compile(r"(uploads|photos|avatars|gallery)/([0-9a-f]{24})/\d+(?:-([\w.]+(?:-[\w.]+)?))?", re.ASCII)
+_BELOW: Final = re.compile(r"(uploads|photos|avatars|gallery|styles)/([0-9a-f]{24})/\d+(?:-([\w.]+(?:-[\w.]+)?))?", re.ASCII)
 # What `Objects.check` and `Objects.clock` store for a moment.
 _FLEETING: Final = re.compile(r"(?:check|clock)-[0-9a-f]{16}", re.ASCII)
 _ended = tables.generations
@@ -112,6 +112,8 @@ def _unaccounted(connection: sa.Connection, found: Sequence[Stored]) -> list[Sto
     names = _open(connection, ("object",), [each.name for each in found])
     names |= named(connection, "avatar", below.get("avatars", []))
     names |= named(connection, "gallery", below.get("gallery", []))
+    if "styles" in below:
+        names |= {each.object for each in style_packs.offered(connection)}
     fences = _fences(connection, below.get("avatars", []))
     open_ = {folder: _open(connection, kinds, below.get(folder, [])) for folder, kinds in _OPEN.items()}
 

@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 from likeness.database import UnavailableError, clock
 from likeness.errors import LikenessError
 from likeness.generation import Avatar, Drawing, Lost
-from likeness.packs import choose_styles
 from likeness.plan import plan_renders
 from likeness.provenance import Marker
 from likeness.records import work
@@ -24,10 +23,10 @@ from likeness.records.work import Claim, DeadWorkerError, Drawn, LostClaimError
 from likeness.retention import destroy_due_keys
 from likeness.safe import Place, Safe
 from likeness.settings import Settings
+from likeness.style_packs import Shelf
 from likeness.vault import KeyGoneError, StorageError
 from likeness.worker.loop import LoopFailedError, RenderLoop, StoppingError, Stream
 from likeness_engines import EngineError, Engines, Render
-from likeness_plugins import Catalogue
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -41,7 +40,7 @@ class Easel(msgspec.Struct, frozen=True):
     """What all generations of a worker are drawn with."""
 
     engines: Engines
-    catalogue: Catalogue
+    shelf: Shelf
     loop: RenderLoop
     marker: Marker
 
@@ -52,7 +51,7 @@ class Artist:
     def __init__(self, safe: Safe, settings: Settings, easel: Easel, worker: str) -> None:
         self._safe = safe
         self._settings = settings
-        self._engines, self._catalogue, self._loop = easel.engines, easel.catalogue, easel.loop
+        self._engines, self._shelf, self._loop = easel.engines, easel.shelf, easel.loop
         self._marker = easel.marker
         self._worker = worker
 
@@ -134,7 +133,7 @@ class Artist:
 
     def _render(self, claim: Claim, crops: Sequence[NDArray[np.uint8]], key: bytes) -> None:
         found = claim.generation
-        styles = choose_styles(self._catalogue, found.styles)
+        styles = self._until_answered(claim, self._shelf.choose, found.styles)
         qualities = [quality for _, quality in claim.photos]
         plan = plan_renders(styles, qualities, self._settings.avatars, found.seed)
         wanted = [planned for planned in plan if planned.index in claim.pending]
@@ -142,7 +141,7 @@ class Artist:
             return
         steps = self._settings.steps or None
         turn_in_s = found.goes_at - self._patiently(clock)
-        drawing = Drawing(self._engines, self._catalogue, steps, found.id, priority=int(turn_in_s > 0))
+        drawing = Drawing(self._engines, self._shelf.catalogue, steps, found.id, priority=int(turn_in_s > 0))
         drawable, lost = drawing.prepare(wanted)
         self._store(claim, key, lost)
         stream = self._loop.open(found.id, claim.fence, turn_in_s)

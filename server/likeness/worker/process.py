@@ -22,6 +22,7 @@ from likeness.records import work, workers
 from likeness.retention import Sweeper
 from likeness.safe import Safe, data_folder, open_safe
 from likeness.settings import Settings
+from likeness.style_packs import Shelf
 from likeness.worker.artist import Artist, Easel
 from likeness.worker.jobs import JobRunner, abandoned, holders
 from likeness.worker.lease import Lease, WorkerError
@@ -59,9 +60,11 @@ def _draw(safe: Safe, settings: Settings, worker: str, stop: threading.Event) ->
     cache = Path(settings.engine_cache) if settings.engine_cache else None
     engines = load_engines(pack, settings.backend, BackendOptions(settings.threads or None, cache))
     loop = RenderLoop(engines, lambda claims: safe.database.read(work.still_claimed, claims))
-    artist = Artist(safe, settings, Easel(engines, load_catalogue(), loop, _marker(settings, safe)), worker)
+    shelf = Shelf(safe, settings, load_catalogue(), pack.about)
+    artist = Artist(safe, settings, Easel(engines, shelf, loop, _marker(settings, safe)), worker)
     jobs = JobRunner(settings, worker, artist.draw)
     lease = Lease(safe, worker, settings.lease_s)
+    shelf.start()
     loop.start()
     jobs.start()
     logger.info("Worker %s draws.", worker)
@@ -77,6 +80,7 @@ def _draw(safe: Safe, settings: Settings, worker: str, stop: threading.Event) ->
     finally:
         loop.stop()
         jobs.stop()
+        shelf.stop()
 
 
 def _marker(settings: Settings, safe: Safe) -> Marker:

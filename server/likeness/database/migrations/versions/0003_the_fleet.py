@@ -1,4 +1,5 @@
-"""What a fleet needs: the queue's order, who is at a deletion, the audit, webhooks to send, chores of one at a time.
+"""What a fleet needs: the queue's order, who is at a deletion, the audit, webhooks to send, chores of one at a time,
+style packs that reach every process.
 
 Only additions: servers and workers of the version before run on, beside those of this one.
 """
@@ -51,6 +52,21 @@ def upgrade() -> None:
         sa.Column("until", sa.Double(), nullable=False),
         sa.PrimaryKeyConstraint("name"),
     )
+    op.create_table(
+        "style_packs",
+        sa.Column("id", sa.String(length=64), nullable=False),
+        sa.Column("name", sa.String(length=64), nullable=False),
+        sa.Column("version", sa.String(length=32), nullable=False),
+        sa.Column("object", sa.String(length=200), nullable=False),
+        sa.Column("digest", sa.String(length=64), nullable=False),
+        sa.Column("installed_at", sa.Double(), nullable=False),
+        sa.Column("withdrawn_at", sa.Double(), nullable=True),
+        sa.PrimaryKeyConstraint("id"),
+    )
+    offered = sa.text("withdrawn_at IS NULL")
+    op.create_index(
+        "style_packs_offered", "style_packs", ["name"], unique=True, sqlite_where=offered, postgresql_where=offered
+    )
     _only_append(op.get_bind().dialect.name)
 
 
@@ -75,7 +91,7 @@ def _only_append(dialect: str) -> None:
 
 
 def downgrade() -> None:
-    for table in ("chores", "webhooks", "audit"):
+    for table in ("style_packs", "chores", "webhooks", "audit"):
         op.drop_table(table)
     if op.get_bind().dialect.name != "sqlite":
         op.execute("DROP FUNCTION audit_only_appends()")

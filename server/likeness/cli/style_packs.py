@@ -1,0 +1,132 @@
+"""`likeness styles`, `install` and `remove`: the styles of this installation, with those that need no code and reach all
+its processes while they run.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from likeness.safe import Safe
+    from likeness.settings import Settings
+    from likeness_engines import PackFile
+
+Read = Callable[[argparse.Namespace], "Settings"]
+ABOUT = """Install a folder with style.toml, which all running servers and workers then offer within seconds, or a wheel,
+which is tried in a process of its own first, and used by what is started afterwards."""
+
+
+def add_style_packs(styles: argparse.ArgumentParser, read: Read) -> None:
+    """Add the subcommands, and let the list have what they install; `read` makes settings of the arguments."""
+    styles.set_defaults(run=lambda arguments: list_installed(read(arguments), as_json=arguments.json))
+    _add_place(styles, None)
+    commands = _subcommands(styles)
+    install_ = commands.add_parser("install", help="install a style pack, or another version of it", description=ABOUT)
+    install_.add_argument("pack", type=Path, metavar="FOLDER_OR_WHEEL", help="a folder with style.toml, or a wheel")
+    install_.set_defaults(run=lambda arguments: install(read(arguments), arguments.pack))
+    remove_ = commands.add_parser("remove", help="offer a style no more; what is being drawn is finished")
+    remove_.add_argument("name", metavar="NAME", help="the style's name")
+    remove_.set_defaults(run=lambda arguments: remove(read(arguments), arguments.name))
+    for command in (install_, remove_):
+        _add_place(command, argparse.SUPPRESS)
+    schema = commands.add_parser("schema", help="print the JSON Schema of style.toml")
+    schema.set_defaults(run=lambda _: print_schema())
+
+
+def list_installed(settings: Settings, *, as_json: bool) -> int:
+    """Print all styles of the installation; 1 when a pack has a problem."""
+    from likeness.cli.listing import list_styles  # noqa: PLC0415 - help must not wait
+    from likeness.database import UnavailableError  # noqa: PLC0415
+    from likeness.packs import load_catalogue  # noqa: PLC0415
+    from likeness.style_packs import Shelf  # noqa: PLC0415
+
+    catalogue, unknown = load_catalogue(), ""
+    if _has_database(settings):
+        try:
+            with closing(_open(settings)) as safe:
+                shelf = Shelf(safe, settings, catalogue, _model(settings))
+                shelf.look()
+                catalogue = shelf.catalogue
+        except UnavailableError as error:
+            unknown = f"Styles that were installed without code are not listed. {error}"
+    code = list_styles(as_json=as_json, catalogue=catalogue)
+    if unknown:
+        print(unknown, file=sys.stderr)
+    return 1 if unknown else code
+
+
+def install(settings: Settings, pack: Path) -> int:
+    """Install a folder for all processes of the installation, or a wheel into this environment."""
+    from likeness.packs import load_catalogue  # noqa: PLC0415
+    from likeness.style_packs import StylePackError, install_folder  # noqa: PLC0415
+
+
+    if pack.suffix == ".whl":
+        for line in install_wheel(pack):
+            print(line)
+        return 0
+    if not pack.is_dir():
+        raise StylePackError(f"{pack} is neither a folder with style.toml nor a wheel. Check its name.")
+    with closing(_open(settings)) as safe:
+        new = install_folder(safe, settings, pack, base=load_catalogue(), model=_model(settings))
+    print(f"Installed {new.name} {new.version}. Running servers and workers offer it within two seconds.")
+    return 0
+
+
+def remove(settings: Settings, name: str) -> int:
+    """Withdraw a style from all processes of the installation."""
+    from likeness.packs import load_catalogue  # noqa: PLC0415
+    from likeness.style_packs import remove as withdraw  # noqa: PLC0415
+
+    with closing(_open(settings)) as safe:
+        gone = withdraw(safe, name, base=load_catalogue())
+    print(f"Removed {gone.name} {gone.version}. What was begun with it is finished; its files go in two hours.")
+    return 0
+
+
+def print_schema() -> int:
+    """The JSON Schema of style.toml."""
+    from likeness_plugins.schema import schema_text  # noqa: PLC0415
+
+    sys.stdout.write(schema_text())
+    return 0
+
+
+def _add_place(command: argparse.ArgumentParser, default: object) -> None:
+    """Where the installation is; said before or after a subcommand."""
+    about = "data folder (default ./likeness-data)"
+    command.add_argument("--data", type=Path, default=default, metavar="DIR", help=about)
+    about = "settings as TOML; see `likeness settings`"
+    command.add_argument("--config", type=Path, default=default, metavar="FILE", help=about)
+
+
+def _subcommands(styles: argparse.ArgumentParser) -> Any:
+    """The one group of subcommands that a parser may have, made by whoever comes first."""
+    for action in styles._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            return action
+    return styles.add_subparsers(metavar="[COMMAND]")
+
+
+def _has_database(settings: Settings) -> bool:
+    """A list makes no data folder."""
+    return not settings.database_url.startswith("sqlite") or (settings.data / "likeness.db").exists()
+
+
+def _open(settings: Settings) -> Safe:
+    from likeness.cli.serve import prepare  # noqa: PLC0415
+    from likeness.safe import open_safe  # noqa: PLC0415
+
+    prepare(settings)
+    return open_safe(settings)
+
+
+def _model(settings: Settings) -> PackFile:
+    from likeness.packs import describe_model_pack  # noqa: PLC0415
+
+    return describe_model_pack(Path(settings.pack) if settings.pack else None)
