@@ -68,6 +68,11 @@ class Catalogue:
         found = [Problem(pack.name, sentence) for pack in self.packs for sentence in pack.problems]
         return (*found, *self._late_problems)
 
+    @property
+    def unloaded(self) -> tuple[str, ...]:
+        """Packs that could not be loaded, by name; of those with other problems some of it works."""
+        return tuple(pack.name for pack in self.packs if not self._manager.has_plugin(pack.name))
+
     def review_photo(self, photo: Picture) -> str | None:
         """The first reason to refuse a crop, or None."""
         return self._first_reason("likeness_review_photo", photo=photo)

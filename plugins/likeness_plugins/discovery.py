@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
-from typing import Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import pluggy
 
@@ -16,20 +16,31 @@ from likeness_plugins.checks import style_problems
 from likeness_plugins.errors import PluginError
 from likeness_plugins.style import Style
 
+if TYPE_CHECKING:
+    from importlib import metadata
+
 GROUP: Final = "likeness"
 
 
 class Candidate(NamedTuple):
     """A pack that may work: its name, whose it is, and what imports it."""
 
+class _NotAdmittedError(Exception):
+    """Whoever runs the discovery does not let a pack in; the text is the problem."""
+
+
+class _Candidate(NamedTuple):
     name: str
     distribution: str
     version: str
     load: Callable[[], Any]
 
 
-def discover(builtin: Iterable[tuple[str, str]] = ()) -> Catalogue:
-    """Load every pack by itself: (name, module) pairs of the caller's distribution first, then entry points by name.
+def discover(
+    builtin: Iterable[tuple[str, str]] = (), admit: Callable[[metadata.EntryPoint], str | None] = lambda _: None
+) -> Catalogue:
+    """Load every pack by itself: (name, module) pairs of the caller's distribution first, then entry points by name,
+    but none for which `admit` answers what is wrong with it.
 
     A pack that fails to import, whose hook fails, or whose styles are not valid is listed with its problems, and the
     rest works. Of two styles with one name the one found first stays; the later pack has a problem.
@@ -44,12 +55,21 @@ def load_packs(candidates: Iterable[Candidate]) -> Catalogue:
     packs: list[Pack] = []
     styles: dict[str, Style] = {}
     for candidate in candidates:
+    for candidate in (*_builtin(builtin), *_installed(admit)):
         packs.append(_load(candidate, manager, styles))
     return Catalogue(manager, packs, styles)
 
 
 def builtin_packs(modules: Iterable[tuple[str, str]]) -> Iterator[Candidate]:
     """The packs of the distribution `likeness` itself, given as (name, module)."""
+def try_pack(name: str, load: Callable[[], Any]) -> Pack:
+    """Load one pack alone, and say what it gave and what is wrong with it."""
+    manager = pluggy.PluginManager(hookspecs.PROJECT)
+    manager.add_hookspecs(hookspecs)
+    return _load(_Candidate(name, name, "", load), manager, {})
+
+
+def _builtin(modules: Iterable[tuple[str, str]]) -> Iterator[_Candidate]:
     from importlib import import_module, metadata  # noqa: PLC0415 - importing this package must stay cheap
 
     for name, module in modules:
@@ -57,11 +77,20 @@ def builtin_packs(modules: Iterable[tuple[str, str]]) -> Iterator[Candidate]:
 
 
 def _installed() -> Iterator[Candidate]:
+def _installed(admit: Callable[[metadata.EntryPoint], str | None]) -> Iterator[_Candidate]:
     from importlib import metadata  # noqa: PLC0415
 
     for entry in sorted(metadata.entry_points(group=GROUP), key=lambda entry: entry.name):
         distribution, version = (entry.dist.name, entry.dist.version) if entry.dist else ("unknown", "unknown")
         yield Candidate(entry.name, distribution, version, entry.load)
+        problem = admit(entry)
+        yield _Candidate(
+            entry.name, distribution, version, entry.load if problem is None else partial(_refuse, problem)
+        )
+
+
+def _refuse(problem: str) -> None:
+    raise _NotAdmittedError(problem)
 
 
 def _load(candidate: Candidate, manager: pluggy.PluginManager, styles: dict[str, Style]) -> Pack:
@@ -73,6 +102,8 @@ def _load(candidate: Candidate, manager: pluggy.PluginManager, styles: dict[str,
         manager.register(plugin, candidate.name)
         manager.check_pending()
         found = _styles(plugin, problems)
+    except _NotAdmittedError as error:
+        problems.append(str(error))
     except (Exception, SystemExit) as error:
         what = str(error) if isinstance(error, PluginError) else f"{error!r}."
         problems.append(

@@ -4,9 +4,11 @@ the built-ins.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import Final
 
+from likeness.code_packs.probe import admit
 from likeness.errors import UnknownStyleError
 from likeness.photos.crop import SIDE
 from likeness_engines import BUNDLED_PACK, ModelPack, PackFile, bundled_pack, open_pack, read_pack
@@ -20,8 +22,15 @@ DEFAULT_STYLES: Final = tuple(name for name, _ in BUILTIN_PACKS)
 
 
 def load_catalogue() -> Catalogue:
-    """Discover all style packs; one that is broken is listed in `problems`, and the rest work."""
-    return discover(BUILTIN_PACKS)
+    """Discover all style packs; one that is broken is listed in `problems`, and the rest work. One that has not been
+    tried yet is tried first, in a process of its own.
+    """
+    return discover(BUILTIN_PACKS, admit)
+
+
+def load_tried(without: Collection[str]) -> Catalogue:
+    """The same in a child of a process that has tried them all, without those that it could not load, by name."""
+    return discover(BUILTIN_PACKS, lambda entry: "It is not loaded here." if entry.name in without else None)
 
 
 def open_model_pack(folder: Path | None) -> ModelPack:

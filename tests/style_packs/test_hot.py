@@ -73,7 +73,7 @@ def test_installed_drawn_and_removed_while_it_runs(server: Server, jpegs: list[b
     assert "Installed paper 1.0" in likeness(server, "install", str(pack(tmp_path / "paper", lora=True)))
     within(SEEN_S, server, lambda: "paper" in names(server))
     assert "paper 1.0" in likeness(server)
-    mixed = server.accepted(jpegs, fields={"styles": "paper,comic"})
+    mixed = server.accepted(jpegs, fields={"styles": ["paper", "comic"]})
     found = drawn(server, mixed)
     assert found["state"] == "done", server.log.read_text()
     assert {each["style"] for each in found["avatars"]} == {"paper", "comic"}

@@ -1,4 +1,4 @@
-"""`likeness styles`, `install` and `remove`: the styles of this installation, with those that need no code and reach all
+"""`likeness styles`, `install` and `remove`: the styles of this installation, also those without code, which reach all
 its processes while they run.
 """
 
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from likeness_engines import PackFile
 
 Read = Callable[[argparse.Namespace], "Settings"]
-ABOUT = """Install a folder with style.toml, which all running servers and workers then offer within seconds, or a wheel,
-which is tried in a process of its own first, and used by what is started afterwards."""
+ABOUT = """Install a folder with style.toml, which all running servers and workers offer within seconds, or a wheel. That
+is tried in a process of its own first, and used by what is started afterwards."""
 
 
 def add_style_packs(styles: argparse.ArgumentParser, read: Read) -> None:
@@ -62,9 +62,9 @@ def list_installed(settings: Settings, *, as_json: bool) -> int:
 
 def install(settings: Settings, pack: Path) -> int:
     """Install a folder for all processes of the installation, or a wheel into this environment."""
+    from likeness.code_packs.wheels import install_wheel  # noqa: PLC0415
     from likeness.packs import load_catalogue  # noqa: PLC0415
     from likeness.style_packs import StylePackError, install_folder  # noqa: PLC0415
-
 
     if pack.suffix == ".whl":
         for line in install_wheel(pack):

@@ -12,7 +12,7 @@ import resource
 import socket
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import suppress
 from typing import BinaryIO, Final
 
@@ -35,7 +35,7 @@ from likeness.intake.messages import (
     Review,
     Reviewed,
 )
-from likeness.packs import load_catalogue
+from likeness.packs import load_tried
 from likeness.photos import MOST, MOST_BYTES, Crop, crop_face, decode_photo
 from likeness_plugins import Catalogue
 
@@ -49,7 +49,7 @@ def main(arguments: Sequence[str]) -> None:
     """Warm up, lay off what is not needed, say Ready, serve."""
     limits = msgspec.json.decode(arguments[0], type=DecoderLimits)
     channel = _take_channel()
-    catalogue = _warm_up()
+    catalogue = _warm_up(limits.without)
     _confine(limits)
     _send(channel, Ready())
     with channel.makefile("rb") as stream:
@@ -113,9 +113,9 @@ def _take_channel() -> socket.socket:
     return channel
 
 
-def _warm_up() -> Catalogue:
+def _warm_up(without: Collection[str]) -> Catalogue:
     """Load what the first photo would have to wait for: plugins, picture formats, cascades."""
-    catalogue = load_catalogue()
+    catalogue = load_tried(without)
     Image.init()
     with suppress(PhotoError):  # there is no face in the dark, but the cascades are loaded then
         crop_face(np.zeros((64, 64, 3), np.uint8))

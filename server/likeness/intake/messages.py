@@ -24,7 +24,8 @@ Sentence = Annotated[str, msgspec.Meta(max_length=MOST_LETTERS)]
 
 
 class DecoderLimits(msgspec.Struct, frozen=True):
-    """What one decoder process may use, and the `side` in pixels of the crops it makes, at most 1,024.
+    """What one decoder process may use, the `side` in pixels of the crops it makes, at most 1,024, and what packs it does
+    `without`.
 
     64 megapixels, the most that a photo may have, were seen to take up to 2.0 GiB of address space and 5.4 s (a PNG of
     16-bit grey; AVIF 1.0 GiB and 1.9 s, WebP 1.4 GiB and 2.3 s).
@@ -35,6 +36,7 @@ class DecoderLimits(msgspec.Struct, frozen=True):
     photo_cpu_s: int = 20
     photo_s: float = 30.0
     start_s: float = 60.0
+    without: tuple[str, ...] = ()
 
 
 class NextPhoto(msgspec.Struct, frozen=True, tag=True):

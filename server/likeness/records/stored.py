@@ -24,7 +24,9 @@ _OPEN: Final[dict[Folder, tuple[deadlines.Kind, ...]]] = {
     "uploads": ("upload", "refused"),
     "photos": ("upload", "refused", "photos"),
 }
-_BELOW: Final = re.compile(r"(uploads|photos|avatars|gallery|styles)/([0-9a-f]{24})/\d+(?:-([\w.]+(?:-[\w.]+)?))?", re.ASCII)
+_BELOW: Final = re.compile(
+    r"(uploads|photos|avatars|gallery|styles)/([0-9a-f]{24})/\d+(?:-([\w.]+(?:-[\w.]+)?))?", re.ASCII
+)
 # What `Objects.check` and `Objects.clock` store for a moment.
 _FLEETING: Final = re.compile(r"(?:check|clock)-[0-9a-f]{16}", re.ASCII)
 _ended = tables.generations

@@ -5,7 +5,6 @@ of the whole installation, which come and go while it runs.
 from __future__ import annotations
 
 import logging
-import os
 import threading
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import Final
 
 import msgspec
 
+from likeness.code_packs.cache import cache_folder
 from likeness.database import UnavailableError
 from likeness.packs import choose_styles
 from likeness.records import style_packs
@@ -166,12 +166,6 @@ class Shelf:
 def style_cache(settings: Settings) -> Path:
     """The folder of unpacked packs; it may be deleted while nothing runs."""
     return Path(settings.style_cache) if settings.style_cache else cache_folder() / "styles"
-
-
-def cache_folder() -> Path:
-    """This user's cache of ours."""
-    home = os.environ.get("XDG_CACHE_HOME")
-    return (Path(home) if home else Path.home() / ".cache") / "likeness"
 
 
 def _refused(row: Installed, why: str) -> _Opened:

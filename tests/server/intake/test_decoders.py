@@ -295,7 +295,7 @@ class Reviews:
     def review_photos(self, crops, user):
         {photos}
 
-decoder.load_catalogue = lambda: print("hello", flush=True) or Reviews()
+decoder.load_tried = lambda _: print("hello", flush=True) or Reviews()
 decoder.main(sys.argv[1:])
 """
 

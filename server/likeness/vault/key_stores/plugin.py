@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from urllib.parse import urlsplit
 
+from likeness.code_packs.probe import admit
 from likeness.errors import SettingsError
 from likeness.vault.errors import StorageError
 from likeness_plugins import KeyStore, PluginError, discover
@@ -62,7 +63,7 @@ class PluginKeyStore(KeyStore):
 def open_store(location: str) -> PluginKeyStore:
     """The first plugin's that knows the URL; raises SettingsError naming its scheme: the rest may hold a secret."""
     scheme = urlsplit(location).scheme
-    catalogue = discover()
+    catalogue = discover(admit=admit)
     try:
         found = catalogue.key_store(location)
     except PluginError as error:

@@ -1,0 +1,1 @@
+"""Style packs with code: tried in a process of their own before they are installed, or loaded."""
