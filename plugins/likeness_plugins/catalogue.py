@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -14,6 +15,7 @@ from likeness_plugins.errors import PluginError
 from likeness_plugins.key_store import KeyStore
 from likeness_plugins.publication import Publication
 from likeness_plugins.style import Look, Style
+from likeness_plugins.watchdog import Watchdog
 
 if TYPE_CHECKING:
     import pluggy
@@ -55,11 +57,18 @@ class Catalogue:
         self.packs = tuple(packs)
         self.styles = MappingProxyType(dict(styles))
         self._late_problems: list[Problem] = []
+        self._watchdog: Watchdog | None = None
 
     def with_styles(self, packs: Sequence[Pack], styles: Mapping[str, Style]) -> Catalogue:
         """Another catalogue of these packs and styles, with the same hooks and what is known to be wrong with them."""
         other = Catalogue(self._manager, packs, styles)
-        other._late_problems = self._late_problems
+        other._late_problems, other._watchdog = self._late_problems, self._watchdog
+        return other
+
+    def watched(self, most_s: float) -> Catalogue:
+        """The same, where a hook for pictures that takes longer has failed."""
+        other = self.with_styles(self.packs, self.styles)
+        other._watchdog = Watchdog(most_s)
         return other
 
     @property
@@ -89,7 +98,7 @@ class Catalogue:
         """The avatar after every pack's finishing; raises PluginError naming the pack that failed."""
         for name, call in self._calls("likeness_finish_avatar"):
             try:
-                finished = call(avatar=avatar, style=style, look=look)
+                finished = self._in_time(name, partial(call, avatar=avatar, style=style, look=look))
             except Exception as error:
                 raise PluginError(
                     f"The pack {name} failed to finish an avatar: {error!r}. Update or remove it."
@@ -131,7 +140,7 @@ class Catalogue:
     def _first_reason(self, hook: str, **arguments: Any) -> str | None:
         for name, call in self._calls(hook):
             try:
-                reason = call(**arguments)
+                reason = self._in_time(name, partial(call, **arguments))
             except Exception as error:
                 self._note(name, f"{hook} failed: {_where(error)}.")
                 return REFUSED_BY_FAILURE
@@ -142,6 +151,9 @@ class Catalogue:
                 return REFUSED_BY_FAILURE
             return reason
         return None
+
+    def _in_time(self, pack: str, hook: Callable[[], Any]) -> Any:
+        return hook() if self._watchdog is None else self._watchdog.call(pack, hook)
 
     def _note(self, pack: str, sentence: str) -> None:
         problem = Problem(pack, sentence)

@@ -4,6 +4,7 @@ what was being drawn goes on.
 
 from __future__ import annotations
 
+import io
 import os
 import subprocess
 import sys
@@ -12,7 +13,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from numpy.typing import NDArray
+from PIL import Image
 
 from tests.homes import FleetHome
 from tests.http.conftest import jpegs
@@ -55,36 +59,40 @@ def within(seconds: float, server: Server, condition: Any) -> None:
 
 
 def drawn(server: Server, generation: str) -> dict[str, Any]:
-    return server.until(lambda: (found := server.generation(generation))["state"] in ("done", "failed") and found)
+    """A generation that has ended well."""
+    found = server.until(lambda: (view := server.generation(generation))["status"] in ("done", "failed") and view)
+    assert found["status"] == "done", server.log.read_text()
+    return dict(found)
 
 
-def pixels(server: Server, generation: str) -> list[bytes]:
-    """The avatars as they were drawn: their files differ in their signatures."""
-    import io
-
-    from PIL import Image
-
-    urls = [each["url"] for each in server.generation(generation)["avatars"]]
-    return [Image.open(io.BytesIO(server.client.get(url).content)).tobytes() for url in urls]
+def pictures(server: Server, jpegs: list[bytes]) -> dict[str, NDArray[np.float32]]:
+    """What is drawn of both styles, together in one batch, with one seed: uint8 values by style."""
+    fields = {"styles": ["paper", "comic"], "seed": "7"}
+    found: dict[str, list[NDArray[np.float32]]] = {}
+    for avatar in drawn(server, server.accepted(jpegs, fields=fields))["avatars"]:
+        content = server.client.get(avatar["url"]).content
+        found.setdefault(avatar["style"], []).append(np.asarray(Image.open(io.BytesIO(content)), np.float32))
+    return {style: np.stack(each) for style, each in found.items()}
 
 
 def test_installed_drawn_and_removed_while_it_runs(server: Server, jpegs: list[bytes], tmp_path: Path) -> None:
     worker = server.worker_pid
-    assert "Installed paper 1.0" in likeness(server, "install", str(pack(tmp_path / "paper", lora=True)))
+    assert "Installed paper 1.0" in likeness(server, "install", str(pack(tmp_path / "1", lora=True)))
     within(SEEN_S, server, lambda: "paper" in names(server))
     assert "paper 1.0" in likeness(server)
-    mixed = server.accepted(jpegs, fields={"styles": ["paper", "comic"]})
-    found = drawn(server, mixed)
-    assert found["state"] == "done", server.log.read_text()
-    assert {each["style"] for each in found["avatars"]} == {"paper", "comic"}
-    assert len({*pixels(server, mixed)}) == 6
+    with_lora = pictures(server, jpegs)
+    likeness(server, "install", str(pack(tmp_path / "2", version="2.0")))
+    server.until(lambda: "paper 2.0" in likeness(server))
+    plain = pictures(server, jpegs)
+    assert np.abs(with_lora["paper"] - plain["paper"]).mean() > 10
+    assert np.abs(with_lora["comic"] - plain["comic"]).mean() < 1
 
     under_way = server.accepted(jpegs, fields={"styles": "paper"})
     likeness(server, "remove", "paper")
     within(SEEN_S, server, lambda: "paper" not in names(server))
     refused = server.upload(jpegs, fields={"styles": "paper"})
     assert (refused.status_code, refused.json()["code"]) == (422, "unknown_style")
-    assert drawn(server, under_way)["state"] == "done", server.log.read_text()
+    drawn(server, under_way)
     assert server.worker_pid == worker  # nothing was built or started anew
 
 

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from likeness_engines import PackFile
 
 Read = Callable[[argparse.Namespace], "Settings"]
-ABOUT = """Install a folder with style.toml, which all running servers and workers offer within seconds, or a wheel. That
-is tried in a process of its own first, and used by what is started afterwards."""
+ABOUT = """Install a folder with style.toml, which all running servers and workers offer within seconds, or a wheel.
+That is tried in a process of its own first, and used by what is started afterwards."""
 
 
 def add_style_packs(styles: argparse.ArgumentParser, read: Read) -> None:

@@ -24,7 +24,7 @@ Sentence = Annotated[str, msgspec.Meta(max_length=MOST_LETTERS)]
 
 
 class DecoderLimits(msgspec.Struct, frozen=True):
-    """What one decoder process may use, the `side` in pixels of the crops it makes, at most 1,024, and what packs it does
+    """What one decoder process may use, the `side` in pixels of the crops it makes, at most 1,024, and the packs to do
     `without`.
 
     64 megapixels, the most that a photo may have, were seen to take up to 2.0 GiB of address space and 5.4 s (a PNG of

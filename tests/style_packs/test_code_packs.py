@@ -1,0 +1,129 @@
+"""Packs with code are tried before they are installed or loaded: what hangs or crashes is named and harms nothing."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+
+import pytest
+
+from likeness.code_packs import probe as module
+from likeness.code_packs.probe import admit, probe
+from likeness.packs import BUILTIN_PACKS
+from likeness_plugins import discover
+from tests.conftest import ROOT
+
+HANGS = "import threading\nthreading.Event().wait()\n"
+CRASHES = "import os\nos.abort()\n"
+RAISES = "raise RuntimeError('no network')\n"
+EATS = "x = bytearray(1 << 33)\n"
+
+
+def written(folder: Path, code: str, name: str = "stranger") -> EntryPoint:
+    """A distribution as pip leaves it, on whose module the entry point is."""
+    info = folder / f"{name}-1.5.dist-info"
+    info.mkdir(exist_ok=True)
+    (folder / f"{name}_module.py").write_text(code)
+    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.5\n")
+    (info / "entry_points.txt").write_text(f"[likeness]\n{name} = {name}_module\n")
+    (info / "RECORD").write_text(f"{name}_module.py,sha256=abc,{len(code)}\n{name}-1.5.dist-info/RECORD,,\n")
+    [entry] = entry_points(group="likeness", name=name)
+    return entry
+
+
+@pytest.fixture
+def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder of installed packages, here and in what is started; nothing was tried before."""
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setenv("PYTHONPATH", ":".join([str(tmp_path), *filter(None, sys.path)]))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    return tmp_path
+
+
+@pytest.mark.parametrize("code", [HANGS, CRASHES])
+def test_what_hangs_or_crashes_is_named_and_the_rest_works(
+    site: Path, monkeypatch: pytest.MonkeyPatch, code: str
+) -> None:
+    monkeypatch.setattr(module, "PROBE_S", 60.0 if code == CRASHES else 2.0)
+    written(site, code)
+    catalogue = discover(BUILTIN_PACKS, admit)
+    assert list(catalogue.styles) == [name for name, _ in BUILTIN_PACKS]
+    assert catalogue.unloaded == ("stranger",)
+    [problem] = catalogue.problems
+    assert "stranger cannot be loaded: it hung, crashed" in problem.sentence
+    assert "stranger_module" not in sys.modules
+
+
+@pytest.mark.parametrize(("code", "words"), [(RAISES, "no network"), (EATS, "MemoryError"), ("", None)])
+def test_what_a_trial_says(site: Path, code: str, words: str | None) -> None:
+    entry = written(site, code)
+    verdict = probe(entry.name, entry.value)
+    assert verdict is not None
+    assert words is None or words in verdict.problems[0]
+    assert bool(verdict.problems) == (words is not None)
+
+
+def test_a_pack_finds_no_secrets_and_cannot_answer_for_itself(site: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LIKENESS_JWT_SECRET", "hunter2")
+    entry = written(
+        site, "import os\nprint('{}', flush=True)\nassert not [n for n in os.environ if n.startswith('LIKENESS')]\n"
+    )
+    verdict = probe(entry.name, entry.value)
+    assert verdict is not None
+    assert verdict.problems == ()
+
+
+def test_a_good_verdict_is_trusted_until_a_file_changes(site: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tried = []
+    real = module.probe
+    monkeypatch.setattr(module, "probe", lambda *given: tried.append(given) or real(*given))
+    entry = written(site, "")
+    assert [admit(entry), admit(entry)] == [None, None]
+    assert len(tried) == 1
+    entry = written(site, CRASHES)
+    assert admit(entry) is not None
+    assert len(tried) == 2
+
+
+def test_a_bad_verdict_is_not_remembered(site: Path) -> None:
+    entry = written(site, RAISES)
+    assert admit(entry) is None  # it is loaded, and named by what loads it
+    assert not list((site / "cache").rglob("*"))
+
+
+def test_a_wheel_is_tried_then_installed(
+    fresh_python: Path, build_wheel: Callable[[Path], Path], tmp_path: Path
+) -> None:
+    project = tmp_path / "project"
+    (project / "stranger").mkdir(parents=True)
+    (project / "pyproject.toml").write_text(
+        '[build-system]\nrequires = ["hatchling"]\nbuild-backend = "hatchling.build"\n'
+        '[project]\nname = "stranger"\nversion = "1.5"\n[project.entry-points.likeness]\nstranger = "stranger"\n'
+    )
+    code = project / "stranger" / "__init__.py"
+
+    def install() -> subprocess.CompletedProcess[str]:
+        command = [str(fresh_python), "-m", "likeness", "styles", "install", str(build_wheel(project))]
+        return subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path)
+
+    def installed() -> bool:
+        return (
+            subprocess.run([str(fresh_python), "-c", "import stranger"], check=False, capture_output=True).returncode
+            == 0
+        )
+
+    for bad, words in ((CRASHES, "hung, crashed"), (RAISES, "no network")):
+        code.write_text(bad)
+        done = install()
+        assert done.returncode == 2
+        assert words in done.stderr
+        assert "Traceback" not in done.stderr
+        assert not installed()
+    code.write_text("")
+    done = install()
+    assert done.returncode == 0, done.stderr
+    assert "from their next start" in done.stdout
+    assert installed()
