@@ -100,7 +100,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     style_steps: Annotated[int, Meta(ge=1, le=50, description="Most steps that a style's recipe may ask for.")] = 50
     style_guidance: Annotated[float, Meta(ge=1, le=20, description="Most guidance that it may ask for.")] = 20
     style_lora_rank: Annotated[int, Meta(ge=1, description="Highest rank of a style's LoRA.")] = 128
-    style_lora_bytes: Annotated[int, Meta(ge=0, le=2_000_000_000, description="Most bytes of it.")] = 500_000_000
+    style_lora_bytes: Annotated[int, Meta(ge=0, le=2_000_000_000, description="Most bytes of it.")] = 200_000_000
     style_preview_bytes: Annotated[int, Meta(ge=0, le=64_000, description="Most bytes of a style's preview.")] = 64_000
     hook_s: Annotated[float, Meta(gt=0, description="A plugin's hook for an avatar that takes longer has failed.")] = 10
     threads: Annotated[int, Meta(ge=0, description="Threads of the networks; 0 means one for every core.")] = 0

@@ -15,7 +15,15 @@ from tests.http.talk import problem
 from tests.serving import Server
 
 # What only the command line says, and what is the server's own fault.
-NOT_OVER_HTTP = {"photo_unreadable", "cannot_write", "bad_setting", "bad_receipt", "worker_failed", "bad_trust_file"}
+NOT_OVER_HTTP = {
+    "photo_unreadable",
+    "cannot_write",
+    "bad_setting",
+    "bad_receipt",
+    "worker_failed",
+    "bad_trust_file",
+    "bad_style_pack",
+}
 OUR_FAULT = {
     "internal_error",
     "vault_unusable",

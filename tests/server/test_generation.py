@@ -105,8 +105,8 @@ def test_a_lora_that_does_not_fit_the_pack_loses_its_styles_avatars_alone(
     pickle.write_bytes(b"\x80\x04 not tensors")
     packs = catalogue(monkeypatch)
     recipe = Recipe(lora=pickle)
-    packs.styles["neon"] = msgspec.structs.replace(packs.styles["neon"], recipes={PACK.family: recipe})
-    results = draw(packs, crop)
+    neon = msgspec.structs.replace(packs.styles["neon"], recipes={PACK.family: recipe})
+    results = draw(packs.with_styles(packs.packs, {**packs.styles, "neon": neon}), crop)
     lost = [result for result in results if isinstance(result, Lost)]
     assert [(each.render.style.name, each.state) for each in lost] == [("neon", "failed")]
     assert "is a pickle" in lost[0].reason

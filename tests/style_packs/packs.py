@@ -20,12 +20,14 @@ version = "{version}"
 
 
 def pack(folder: Path, *, name: str = "paper", version: str = "1.0", more: str = "", lora: bool = False) -> Path:
-    """A folder with ten looks; with a LoRA that changes what the bundled pack draws, if wanted."""
+    """A folder with ten looks; if wanted with a preview, and a LoRA that changes what the bundled pack draws."""
     folder.mkdir(parents=True, exist_ok=True)
     looks = "".join(f'\n[[looks]]\nname = "look-{n}"\nprompt = "comic portrait {n}"\n' for n in range(10))
     recipe = ""
     if lora:
         write_lora(folder / "paper.safetensors")
+        (folder / "preview.png").write_bytes(b"\x89PNG....")
+        more = 'preview = "preview.png"\n' + more
         recipe = f'\n[recipes.{ABOUT.family}]\nlora = "paper.safetensors"\n'
     (folder / "style.toml").write_text(HEAD.format(name=name, version=version) + more + recipe + looks)
     return folder

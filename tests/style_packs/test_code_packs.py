@@ -12,9 +12,8 @@ import pytest
 
 from likeness.code_packs import probe as module
 from likeness.code_packs.probe import admit, probe
-from likeness.packs import BUILTIN_PACKS
+from likeness.packs import BUILTIN_PACKS, load_tried
 from likeness_plugins import discover
-from tests.conftest import ROOT
 
 HANGS = "import threading\nthreading.Event().wait()\n"
 CRASHES = "import os\nos.abort()\n"
@@ -54,6 +53,13 @@ def test_what_hangs_or_crashes_is_named_and_the_rest_works(
     assert catalogue.unloaded == ("stranger",)
     [problem] = catalogue.problems
     assert "stranger cannot be loaded: it hung, crashed" in problem.sentence
+    assert "stranger_module" not in sys.modules
+
+
+def test_a_child_leaves_out_what_its_parent_could_not_load(site: Path) -> None:
+    written(site, HANGS)
+    catalogue = load_tried(("stranger",))
+    assert list(catalogue.styles) == [name for name, _ in BUILTIN_PACKS]
     assert "stranger_module" not in sys.modules
 
 

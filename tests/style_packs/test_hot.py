@@ -81,6 +81,8 @@ def test_installed_drawn_and_removed_while_it_runs(server: Server, jpegs: list[b
     within(SEEN_S, server, lambda: "paper" in names(server))
     assert "paper 1.0" in likeness(server)
     with_lora = pictures(server, jpegs)
+    preview = server.client.get("/v1/styles/paper/preview")
+    assert (preview.status_code, preview.headers["content-type"]) == (200, "image/png")
     likeness(server, "install", str(pack(tmp_path / "2", version="2.0")))
     server.until(lambda: "paper 2.0" in likeness(server))
     plain = pictures(server, jpegs)

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from pathlib import Path
+
 import msgspec
 import pytest
 import sqlalchemy as sa
@@ -15,6 +19,7 @@ from likeness.retention.promise import check_promise
 from likeness.retention.reconcile import reconcile
 from likeness.style_packs import Shelf, StylePackError, install_folder, remove
 from likeness.style_packs.archive import digest_of
+from likeness.vault import StorageError
 from tests.style_packs.conftest import BASE, House
 from tests.style_packs.packs import ABOUT, HEAD, pack, write_lora
 
@@ -181,7 +186,7 @@ def test_only_what_the_description_names_is_packed(house: House) -> None:
     paper = house.install(folder)
     house.shelf(house.folder / "cache")
     names = {each.name for each in (house.folder / "cache" / paper.digest).iterdir()}
-    assert names == {"style.toml", "paper.safetensors"}
+    assert names == {"style.toml", "paper.safetensors", "preview.png"}
 
 
 def test_names_that_nobody_installed_are_named(house: House) -> None:
@@ -219,3 +224,45 @@ def test_what_was_withdrawn_long_ago_is_forgotten(house: House) -> None:
     house.safe.database.write(lambda connection: connection.execute(long_ago))
     with pytest.raises(UnknownStyleError):
         house.shelf().choose(["paper"])
+
+
+def test_while_the_store_does_not_answer_a_pack_waits_and_so_does_who_needs_it(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def silent(name: str) -> bytes:
+        raise StorageError("The store of objects does not answer.")
+
+    house.install(pack(house.folder / "paper"))
+    with monkeypatch.context() as patch:
+        patch.setattr(house.safe.objects, "get", silent)
+        process = house.shelf()
+        assert "paper 1.0 waits: The store of objects does not answer." in problems(process)
+        assert list(process.catalogue.styles) == list(BASE.styles)
+        with pytest.raises(StorageError):
+            process.choose(["paper"])
+    process.look()
+    assert "paper" in process.catalogue.styles
+    assert not process.catalogue.problems
+
+
+def test_a_cache_that_cannot_be_written_is_named(house: House) -> None:
+    house.install(pack(house.folder / "paper"))
+    (house.folder / "file").touch()
+    process = house.shelf(house.folder / "file" / "cache")
+    assert "set style_cache" in problems(process)
+    assert list(process.catalogue.styles) == list(BASE.styles)
+
+
+def test_of_two_installs_at_the_same_moment_one_is_offered(house: House) -> None:
+    folders = [pack(house.folder / str(n), version=f"{n}.0") for n in range(4)]
+
+    def install(folder: Path) -> bool:
+        with suppress(StylePackError):
+            house.install(folder)
+            return True
+        return False
+
+    with ThreadPoolExecutor(4) as pool:
+        assert any(pool.map(install, folders))
+    [offered] = house.safe.database.read(style_packs.offered)
+    assert house.shelf().catalogue.styles["paper"].version == offered.version

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import sqlalchemy as sa
 from litestar import Response, get
 
@@ -9,11 +11,13 @@ from likeness.http.images import image_responses
 from likeness.http.problems import refusals
 from likeness.http.service import Service
 from likeness.http.views import Items, StyleView, Trend, Trends
-from likeness.provenance import WEBP
+from likeness.provenance import PNG, WEBP
 from likeness.records import trends
 from likeness.refusals import NotFoundError
 from likeness_plugins import Style
 
+# A pack brings WebP, PNG or JPEG.
+OTHERS: Final = {b"\x89PNG": PNG, b"\xff\xd8\xff": "image/jpeg"}
 Counts = dict[tuple[str, str], int]
 
 
@@ -41,7 +45,8 @@ async def get_preview(service: Service, name: str) -> Response[bytes]:
     if style is None or style.preview is None:
         raise NotFoundError("style preview")
     data = await service.run(style.preview.read_bytes)
-    return Response(data, media_type=WEBP, headers={"Cache-Control": "public, max-age=3600"})
+    media_type = next((kind for head, kind in OTHERS.items() if data.startswith(head)), WEBP)
+    return Response(data, media_type=media_type, headers={"Cache-Control": "public, max-age=3600"})
 
 
 def _totals(connection: sa.Connection) -> tuple[Counts, Counts, Counts]:

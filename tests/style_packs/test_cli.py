@@ -1,0 +1,95 @@
+"""`likeness styles install`, `remove` and the list, as a shell sees them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from likeness.cli import main
+from likeness.cli.main import _parser
+from tests.style_packs.packs import pack
+
+
+def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
+    code = main(["styles", *arguments])
+    said = capsys.readouterr()
+    return code, said.out, said.err
+
+
+def listed(capsys: pytest.CaptureFixture[str], *arguments: str) -> dict[str, Any]:
+    code, out, err = run(capsys, "--json", *arguments)
+    assert (code, err) == (0, "")
+    return {line["name"]: line for line in json.loads(out)["styles"]}
+
+
+def test_install_list_and_remove(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    data = ("--data", str(tmp_path / "data"))
+    assert "paper" not in listed(capsys, *data)
+    assert not (tmp_path / "data").exists()  # a list makes nothing
+    code, out, _ = run(capsys, "install", str(pack(tmp_path / "paper")), *data)
+    assert (code, out) == (0, "Installed paper 1.0. Running servers and workers offer it within two seconds.\n")
+    line = listed(capsys, *data)["paper"]
+    assert (line["pack"], line["version"], line["author"], line["looks"]) == ("paper", "1.0", "Me", 10)
+    code, out, _ = run(capsys, *data, "remove", "paper")  # the place may be said first
+    assert code == 0
+    assert out.startswith("Removed paper 1.0.")
+    assert "paper" not in listed(capsys, *data)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("install", "nothing-there"), "neither a folder with style.toml nor a wheel"),
+        (("install", "nothing-there.whl"), "no wheel nothing-there.whl"),
+        (("install", "empty"), "style.toml cannot be read"),
+        (("remove", "paper"), "No pack paper is installed"),
+    ],
+)
+def test_what_cannot_be_is_said_in_a_sentence(
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    arguments: tuple[str, ...],
+    words: str,
+) -> None:
+    (tmp_path / "empty").mkdir()
+    monkeypatch.chdir(tmp_path)
+    code, _, err = run(capsys, *arguments, "--data", str(tmp_path / "data"))
+    assert code == 2
+    assert words in err
+    assert "Traceback" not in err
+
+
+def test_a_database_that_does_not_answer_hides_no_other_style(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from likeness.database import UnavailableError
+    from likeness.style_packs import Shelf
+
+    def silent(_: Shelf) -> None:
+        raise UnavailableError
+
+    data = ("--data", str(tmp_path / "data"))
+    run(capsys, "install", str(pack(tmp_path / "paper")), *data)
+    monkeypatch.setattr(Shelf, "look", silent)
+    code, out, err = run(capsys, *data)
+    assert code == 1
+    assert "comic" in out
+    assert "are not listed. The database does not answer." in err
+
+
+def test_other_subcommands_find_their_place() -> None:
+    """A parser has one group of subcommands, whoever makes it."""
+    import argparse
+
+    from likeness.cli.style_packs import add_style_packs
+
+    styles = argparse.ArgumentParser()
+    commands = styles.add_subparsers()
+    commands.add_parser("new")
+    add_style_packs(styles, lambda _: None)  # type: ignore[arg-type,return-value]
+    assert {"new", "install", "remove", "schema"} <= set(commands.choices)
+    assert _parser().parse_args(["styles", "--json"]).json
