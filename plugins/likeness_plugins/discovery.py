@@ -22,14 +22,13 @@ if TYPE_CHECKING:
 GROUP: Final = "likeness"
 
 
-class Candidate(NamedTuple):
-    """A pack that may work: its name, whose it is, and what imports it."""
-
 class _NotAdmittedError(Exception):
     """Whoever runs the discovery does not let a pack in; the text is the problem."""
 
 
-class _Candidate(NamedTuple):
+class Candidate(NamedTuple):
+    """A pack that may work: its name, whose it is, and what imports it."""
+
     name: str
     distribution: str
     version: str
@@ -45,7 +44,7 @@ def discover(
     A pack that fails to import, whose hook fails, or whose styles are not valid is listed with its problems, and the
     rest works. Of two styles with one name the one found first stays; the later pack has a problem.
     """
-    return load_packs((*builtin_packs(builtin), *_installed()))
+    return load_packs((*builtin_packs(builtin), *_installed(admit)))
 
 
 def load_packs(candidates: Iterable[Candidate]) -> Catalogue:
@@ -55,38 +54,32 @@ def load_packs(candidates: Iterable[Candidate]) -> Catalogue:
     packs: list[Pack] = []
     styles: dict[str, Style] = {}
     for candidate in candidates:
-    for candidate in (*_builtin(builtin), *_installed(admit)):
         packs.append(_load(candidate, manager, styles))
     return Catalogue(manager, packs, styles)
 
 
-def builtin_packs(modules: Iterable[tuple[str, str]]) -> Iterator[Candidate]:
-    """The packs of the distribution `likeness` itself, given as (name, module)."""
 def try_pack(name: str, load: Callable[[], Any]) -> Pack:
     """Load one pack alone, and say what it gave and what is wrong with it."""
-    manager = pluggy.PluginManager(hookspecs.PROJECT)
-    manager.add_hookspecs(hookspecs)
-    return _load(_Candidate(name, name, "", load), manager, {})
+    [pack] = load_packs([Candidate(name, name, "", load)]).packs
+    return pack
 
 
-def _builtin(modules: Iterable[tuple[str, str]]) -> Iterator[_Candidate]:
+def builtin_packs(modules: Iterable[tuple[str, str]]) -> Iterator[Candidate]:
+    """The packs of the distribution `likeness` itself, given as (name, module)."""
     from importlib import import_module, metadata  # noqa: PLC0415 - importing this package must stay cheap
 
     for name, module in modules:
         yield Candidate(name, "likeness", metadata.version("likeness"), partial(import_module, module))
 
 
-def _installed() -> Iterator[Candidate]:
-def _installed(admit: Callable[[metadata.EntryPoint], str | None]) -> Iterator[_Candidate]:
+def _installed(admit: Callable[[metadata.EntryPoint], str | None]) -> Iterator[Candidate]:
     from importlib import metadata  # noqa: PLC0415
 
     for entry in sorted(metadata.entry_points(group=GROUP), key=lambda entry: entry.name):
         distribution, version = (entry.dist.name, entry.dist.version) if entry.dist else ("unknown", "unknown")
-        yield Candidate(entry.name, distribution, version, entry.load)
         problem = admit(entry)
-        yield _Candidate(
-            entry.name, distribution, version, entry.load if problem is None else partial(_refuse, problem)
-        )
+        load = entry.load if problem is None else partial(_refuse, problem)
+        yield Candidate(entry.name, distribution, version, load)
 
 
 def _refuse(problem: str) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import msgspec
 
@@ -40,7 +40,7 @@ def check_styles(source: PackSource) -> list[Verdict]:
     ]
 
 
-def _problems(style: Style, builtin: dict[str, Style]) -> Iterator[str]:
+def _problems(style: Style, builtin: Mapping[str, Style]) -> Iterator[str]:
     if style.name in builtin and not _is_same(style, builtin[style.name]):
         yield f"Likeness has a style {style.name} of its own: rename this one."
     model = describe_model_pack(None)

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 from likeness import __version__
 from likeness.cli.audit import add_audit
 from likeness.cli.packs import add_import
-from likeness.cli.styles import add_kit
 from likeness.cli.style_packs import add_style_packs
+from likeness.cli.styles import add_kit
 from likeness.cli.webhooks import add_webhooks
 
 if TYPE_CHECKING:
