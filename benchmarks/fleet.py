@@ -46,6 +46,8 @@ AVATARS: Final = 30
 NULL_WORKER: Final = Path(__file__).parent / "null_worker.py"
 ACCEPTERS: Final = 2  # threads
 PATIENCE_S: Final = 300.0
+STEPS: Final = 4
+SPARE_S: Final = 60.0  # what the uploads take, which two cores accept two of a second
 
 
 class Uploads:
@@ -149,8 +151,9 @@ def _wait(database: Database, count: int, patience_s: float) -> None:
 
 def measure_growth(folder: Path, workers: int, seconds: float, step_ms: float) -> float:
     """Generations a second of so many workers with more to do than they can."""
-    with running_fleet(folder, nodes=1, workers=workers, step_ms=step_ms, avatars=AVATARS, steps=4) as fleet:
-        count = int(workers * seconds / 2)
+    with running_fleet(folder, nodes=1, workers=workers, step_ms=step_ms, avatars=AVATARS, steps=STEPS) as fleet:
+        # Enough to last: each takes a worker STEPS steps.
+        count = int(workers * (seconds + SPARE_S) * 1000 / (STEPS * step_ms))
         users = Users(fleet, photos_of_a_person(), count, threads=4).start()
         fleet.until(lambda: not users.busy, PATIENCE_S)
         first = fleet.one("SELECT count(*) FROM avatars WHERE state <> 'pending'")
@@ -166,8 +169,8 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--generations", type=int, default=1000, help="of the database path (default 1000)")
     parser.add_argument("--null-workers", type=int, default=2, help="processes that draw nothing (default 2)")
-    parser.add_argument("--step-ms", type=float, default=500, help="time of a simulated step (default 500)")
-    parser.add_argument("--seconds", type=float, default=60, help="to watch each fleet for (default 60)")
+    parser.add_argument("--step-ms", type=float, default=2000, help="time of a simulated step (default 2000)")
+    parser.add_argument("--seconds", type=float, default=80, help="to watch each fleet for (default 80)")
     parser.add_argument("--out", type=Path)
     arguments = parser.parse_args()
     say("the database path")
