@@ -39,7 +39,7 @@ from benchmarks.report import Figure, publish
 from benchmarks.server import Server, say, start_server
 from benchmarks.uploads import Form, encode, enlarge, five_pictures, make_form
 from likeness.settings import Settings
-from likeness.worker.process import BEATS
+from likeness.worker.lease import BEATS
 
 UPLOADS = 20
 ASK_EVERY_S = 0.025

@@ -60,7 +60,7 @@ def kill_at_random(
             platform.up.set()
     platform.up.set()
     fleet.until(lambda: fleet.keep() or not users.busy, 600)
-    fleet.until(lambda: _all_over(fleet), QUIET_S)
+    fleet.until(lambda: fleet.keep() or _all_over(fleet), QUIET_S)
     watch.stop()
     return _what_came(fleet, users, platform, watch, dict(done))
 
