@@ -93,11 +93,13 @@ class Postgres:
 
     def _run(self, program: str, *arguments: str) -> None:
         command = [str(self._binaries / program), "--pgdata", str(self.data), *arguments]
-        if os.geteuid() == 0:
-            command = ["runuser", "-u", USER, "--", *command]
+        owner = USER if os.geteuid() == 0 else None
         done = subprocess.run(
             command,
             check=False,
+            user=owner,
+            group=owner,
+            extra_groups=[] if owner else None,
             cwd=self.folder,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,

@@ -23,6 +23,8 @@ NOT_OVER_HTTP = {
     "worker_failed",
     "bad_trust_file",
     "bad_style_pack",
+    "bad_webhook_address",
+    "bad_webhook_signature",
 }
 OUR_FAULT = {
     "internal_error",
