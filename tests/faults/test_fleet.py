@@ -134,7 +134,7 @@ def test_a_rolling_restart_loses_nothing_and_counts_no_attempt(start: Start, pho
         assert worker.stop() == 0
         worker.start()
     fleet.until(lambda: not users.busy)
-    fleet.until(lambda: scenarios.ended(fleet, list(users.accepted)))
+    fleet.until(lambda: scenarios.ended(fleet, [f"/{each}" for each in users.accepted]))
     assert len(users.accepted) == 10
     assert fleet.rows("SELECT DISTINCT state, attempts FROM generations") == [("done", 0)]
 
