@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import secrets
 import signal
 import subprocess
@@ -18,7 +17,7 @@ import jwt
 from tests.homes import FleetHome
 from tests.postgres import Postgres
 from tests.s3 import S3Server
-from tests.serving import PATIENCE_S, Server
+from tests.serving import PATIENCE_S, Server, environment_of, variables
 
 ROOT: Final = Path(__file__).parent.parent
 SIMULATED: Final = ROOT / "benchmarks" / "simulated_engine.py"
@@ -116,10 +115,8 @@ class Fleet:
     @property
     def environment(self) -> dict[str, str]:
         """Of a process of the fleet."""
-        environment = {name: value for name, value in os.environ.items() if not name.startswith("LIKENESS_")}
-        named = {**self.home.settings, **self.settings}
-        environment |= {f"LIKENESS_{name.upper()}": str(value) for name, value in named.items()}
-        return environment | self.home.environment | {"SIMULATED_STEP_MS": str(self.step_ms)}
+        given = environment_of(self.home) | variables(self.home, self.settings)
+        return given | {"SIMULATED_STEP_MS": str(self.step_ms)}
 
     def node(self) -> Server:
         """One more API node, started."""

@@ -21,6 +21,17 @@ from tests.homes import FolderHome, Home
 PATIENCE_S = 90.0
 
 
+def environment_of(home: Home) -> dict[str, str]:
+    """Of a process that lives there, without settings: none of this machine's either."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("LIKENESS_")}
+    return environment | home.environment
+
+
+def variables(home: Home, settings: dict[str, object]) -> dict[str, str]:
+    """Settings as LIKENESS_... variables, those of the home too."""
+    return {f"LIKENESS_{name.upper()}": str(value) for name, value in {**home.settings, **settings}.items()}
+
+
 class Server:
     """`likeness serve` on a data folder, or wherever its `home` is; `settings` are LIKENESS_... variables in lower case
     without the prefix.
@@ -32,19 +43,15 @@ class Server:
         self.log = data.with_suffix(".log")
         self.client = httpx.Client(timeout=PATIENCE_S)
         self._options = options
-        named = {**self.home.settings, **settings}
-        self._settings = {f"LIKENESS_{name.upper()}": str(value) for name, value in named.items()}
+        self._settings = variables(self.home, settings)
         self._process: subprocess.Popen[str] | None = None
 
     def start(self, *, ready: bool = True) -> Self:
         """Start, and wait until it listens, and until it is ready."""
         command = [sys.executable, "-m", "likeness", "serve", "--data", str(self.data), "--port", "0", *self._options]
-        environment = {name: value for name, value in os.environ.items() if not name.startswith("LIKENESS_")}
-        environment |= self.home.environment
+        environment = environment_of(self.home) | self._settings
         with self.log.open("a") as log:
-            self._process = subprocess.Popen(
-                command, stdout=subprocess.PIPE, stderr=log, text=True, env={**environment, **self._settings}
-            )
+            self._process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True, env=environment)
         assert self._process.stdout is not None
         line = self._process.stdout.readline()
         if not line:

@@ -263,8 +263,10 @@ def _check_access(settings: Settings) -> None:
 
 def _check_keys(settings: Settings) -> None:
     """Keys in the database's own log and backups would open what was deleted."""
-    if settings.database_url.startswith("sqlite"):
+    if settings.database_url.startswith("sqlite:///"):
         return
+    if not settings.database_url.startswith("postgresql+psycopg://"):
+        raise SettingsError("The setting database begins with postgresql:// or sqlite:///. Write it as one of them.")
     if not settings.keys:
         raise SettingsError(
             "With PostgreSQL, the keys need a place that all machines share. Set keys to the URL of a database on a"

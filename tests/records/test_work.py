@@ -100,6 +100,20 @@ def test_an_attempt_that_came_to_something_does_not_count(
     assert state(database, "g") == "failed"
 
 
+def test_avatars_that_the_store_loses_are_drawn_again_so_often_and_no_more(
+    database: Database, new_generation: Make, worker: str
+) -> None:
+    new_generation("g")
+    for _ in range(SETTINGS.attempts):
+        held = claim(database, "g", worker)
+        assert held.pending == {0, 1, 2, 3, 4}
+        database.write(work.begin, held)
+        database.write(work.store, held, drawn(0, 1))
+        database.write(work.take_back, held, ["avatars/g/0", "avatars/g/1"])
+    assert database.write(work.claim, "g", worker, SETTINGS) is None
+    assert state(database, "g") == "failed"
+
+
 def test_one_that_is_given_up_with_enough_avatars_is_done(
     database: Database, new_generation: Make, worker: str
 ) -> None:

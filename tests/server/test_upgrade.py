@@ -44,12 +44,32 @@ def test_several_at_once_make_all_tables(postgres: Postgres, tmp_path: Path) -> 
     database.close()
 
 
+@pytest.mark.parametrize("command", [["database", "upgrade"], ["serve", "--no-worker"], ["worker"], ["purge"]])
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        ("postgresql://nobody@127.0.0.1:1/likeness", "The database does not answer. Check the setting database"),
+        ("postgresql://nobody@here:port/likeness", "The setting database is no URL."),
+    ],
+)
+def test_a_wrong_database_is_one_sentence(command: list[str], url: str, said: str, tmp_path: Path) -> None:
+    environment = os.environ | {"LIKENESS_DATABASE": url, "LIKENESS_KEYS": str(tmp_path / "keys")}
+    full = [sys.executable, "-m", "likeness", *command, "--data", str(tmp_path / "data")]
+    done = subprocess.run(full, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert done.stderr.startswith(said)
+    assert len(done.stderr.splitlines()) == 1
+    assert not list(tmp_path.rglob("keys/*"))
+
+
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
         ({"database": "postgresql://here/likeness"}, "need a place that all machines share"),
         ({"database": "postgresql://here/likeness", "keys": "postgres://here/likeness"}, "the same database"),
         ({"webhook_private": "perhaps"}, "webhook_private"),
+        ({"database": "mysql://here/likeness", "keys": "elsewhere"}, "begins with postgresql:// or sqlite:///"),
+        ({"database": "postgres//here", "keys": "elsewhere"}, "begins with postgresql:// or sqlite:///"),
     ],
 )
 def test_a_fleet_needs_a_place_for_its_keys(changes: dict[str, object], said: str) -> None:

@@ -12,8 +12,9 @@ from pathlib import Path
 from types import FrameType
 
 import uvicorn
+from sqlalchemy.exc import ProgrammingError
 
-from likeness.database import Database
+from likeness.database import Database, UnavailableError
 from likeness.errors import SettingsError
 from likeness.http import Application, create_app
 from likeness.logs import configure_logs
@@ -60,6 +61,11 @@ def prepare(settings: Settings) -> None:
     for the fleet: here it is looked at only. Raises SettingsError.
     """
     check_webhooks(settings)
+    with _reached():
+        _prepare(settings)
+
+
+def _prepare(settings: Settings) -> None:
     if settings.database_url.startswith("sqlite"):
         migrate(settings)
         return
@@ -69,12 +75,28 @@ def prepare(settings: Settings) -> None:
 
 
 def migrate(settings: Settings) -> None:
-    """Bring our tables and the queue's to this version's form."""
+    """Bring our tables and the queue's to this version's form. Raises SettingsError."""
     data_folder(settings)
-    database = Database(settings.database_url)
-    database.migrate()
-    database.close()
+    with _reached():
+        database = Database(settings.database_url)
+        database.migrate()
+        database.close()
     jobs.migrate(settings)
+
+
+@contextmanager
+def _reached() -> Iterator[None]:
+    """At a start, a database that does not answer is most often another one than was meant."""
+    try:
+        yield
+    except UnavailableError as error:
+        raise SettingsError(
+            "The database does not answer. Check the setting database, and that its server runs and lets this user in."
+        ) from error
+    except ProgrammingError as error:
+        raise SettingsError(
+            "The database does not let this user make or read tables. Give the user of the setting database the rights."
+        ) from error
 
 
 class _Server(uvicorn.Server):

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Concatenate, Final, ParamSpec, TypeVar
 import sqlalchemy as sa
 from sqlalchemy import event
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from likeness.errors import LikenessError, SettingsError
@@ -61,7 +61,12 @@ class Database:
     def __init__(self, url: str) -> None:
         self.url = url
         self.is_sqlite = url.startswith("sqlite")
-        self._engine = _sqlite_engine(url) if self.is_sqlite else _postgresql_engine(url)
+        try:
+            self._engine = _sqlite_engine(url) if self.is_sqlite else _postgresql_engine(url)
+        except (ArgumentError, ValueError) as error:
+            raise SettingsError("The setting database is no URL. Write it as postgresql://user@host/name.") from error
+        except ImportError as error:
+            raise SettingsError("PostgreSQL needs its driver. Run `pip install 'likeness[postgres]'`.") from error
         snapshot = {"only_reads": True} if self.is_sqlite else {"isolation_level": "REPEATABLE READ"}
         self._readers = self._engine.execution_options(**snapshot)
 
@@ -105,7 +110,7 @@ class Database:
         from alembic import command  # noqa: PLC0415 - only a start needs it
 
         config = _alembic()
-        with self._engine.begin() as connection:
+        with _translated(), self._engine.begin() as connection:
             if not self.is_sqlite:
                 connection.exec_driver_sql("SET LOCAL statement_timeout = 0")
                 connection.execute(sa.select(sa.func.pg_advisory_xact_lock(MIGRATING)))
@@ -120,7 +125,7 @@ class Database:
         from alembic.script import ScriptDirectory  # noqa: PLC0415
 
         scripts = ScriptDirectory.from_config(_alembic())
-        with self._engine.connect() as connection:
+        with _translated(), self._engine.connect() as connection:
             current = MigrationContext.configure(connection).get_current_revision()
         older = {script.revision for script in scripts.walk_revisions()} - {scripts.get_current_head()}
         if current is None or current in older:

@@ -240,7 +240,7 @@ class _Upload:
         """After a refusal, delete everything; after acceptance there is nothing left to delete."""
         await self.originals.abandon()
         if self._storing is not None:  # the thread goes on when the client goes away: wait, or it would store later
-            await asyncio.wait([self._storing])
+            await asyncio.gather(self._storing, return_exceptions=True)
         await self._service.run(self._delete_unaccepted)
 
     def _store(self, form: Form, styles: Sequence[Style], photos: Sequence[DecodedPhoto]) -> NewGeneration:

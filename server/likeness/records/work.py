@@ -105,8 +105,10 @@ def store(connection: sa.Connection, claim: Claim, drawn: Sequence[Drawn]) -> No
 
 
 def take_back(connection: sa.Connection, claim: Claim, lost: Sequence[str]) -> None:
-    """Make avatars pending again whose objects the store has lost, to be drawn anew."""
-    _hold(connection, claim, {"fence": claim.fence})
+    """Make avatars pending again whose objects the store has lost, to be drawn anew. This attempt counts, whatever it
+    stored: else a store that loses everything would be drawn for without end.
+    """
+    _hold(connection, claim, {"attempts": claim.generation.attempts + 1})
     of_it = tables.avatars.c.generation == claim.generation.id, tables.avatars.c.object.in_(lost)
     connection.execute(sa.update(tables.avatars).where(*of_it).values(state="pending", object=None, digest=None))
 

@@ -104,7 +104,7 @@ def sign_deletion(
 ) -> None:
     """Add a deletion to a generation's receipt, and sign all of it anew. `key` is the destroyed key's id, or empty.
 
-    The generation is locked, so that of two deletions at the same moment neither is left out.
+    Whoever calls this has locked the generation, or is making it: of two deletions at once neither is left out.
     """
     deletions = receipts.deletions_of(connection, generation)
     deletions.append(Deletion(what, _moment(clock(connection)), digests, key))

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
+import msgspec
+
 from likeness.settings import Settings
 from likeness_engines import LoraError, PackFile, lora_rank, read_lora
 from likeness_plugins import Catalogue, Pack, Style
@@ -32,15 +34,9 @@ def within_limits(catalogue: Catalogue, settings: Settings, model: PackFile) -> 
 
 
 def _without(pack: Pack, found: dict[str, list[str]]) -> Pack:
-    return Pack(
-        name=pack.name,
-        distribution=pack.distribution,
-        version=pack.version,
-        author=pack.author,
-        licence=pack.licence,
-        styles=tuple(name for name in pack.styles if not found[name]),
-        problems=(*pack.problems, *(problem for name in pack.styles for problem in found[name])),
-    )
+    problems = *pack.problems, *(problem for name in pack.styles for problem in found[name])
+    offered = tuple(name for name in pack.styles if not found[name])
+    return msgspec.structs.replace(pack, styles=offered, problems=problems)
 
 
 def _numbers(style: Style, settings: Settings) -> Iterator[str]:
