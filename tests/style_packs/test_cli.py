@@ -81,15 +81,11 @@ def test_a_database_that_does_not_answer_hides_no_other_style(
     assert "are not listed. The database does not answer." in err
 
 
-def test_other_subcommands_find_their_place() -> None:
-    """A parser has one group of subcommands, whoever makes it."""
-    import argparse
+@pytest.mark.parametrize("words", [["new", "x"], ["check", "x"], ["install", "x"], ["remove", "x"], ["schema"]])
+def test_the_kit_and_the_packs_are_one_group_of_subcommands(words: list[str]) -> None:
+    own, alone = _parser().parse_args(["styles", *words]), _parser().parse_args(["styles"])
+    assert own.run is not alone.run
 
-    from likeness.cli.style_packs import add_style_packs
 
-    styles = argparse.ArgumentParser()
-    commands = styles.add_subparsers()
-    commands.add_parser("new")
-    add_style_packs(styles, lambda _: None)  # type: ignore[arg-type,return-value]
-    assert {"new", "install", "remove", "schema"} <= set(commands.choices)
+def test_without_a_subcommand_it_lists() -> None:
     assert _parser().parse_args(["styles", "--json"]).json

@@ -9,7 +9,6 @@ import msgspec
 from rich.console import Console
 from rich.table import Table
 
-from likeness.packs import load_catalogue
 from likeness_engines import PackError, installed_packs, open_pack
 from likeness_plugins import Catalogue, Pack
 
@@ -49,9 +48,8 @@ class PackLine(msgspec.Struct, frozen=True):
     problem: str | None = None
 
 
-def list_styles(*, as_json: bool, catalogue: Catalogue | None = None) -> int:
-    """Print all styles of a catalogue, by default of what is installed as code; 1 when a pack has a problem."""
-    catalogue = catalogue or load_catalogue()
+def list_styles(catalogue: Catalogue, *, as_json: bool) -> int:
+    """Print all styles of a catalogue; 1 when a pack has a problem."""
     lines = [_style_line(catalogue, pack, name) for pack in catalogue.packs for name in pack.styles]
     listing = StyleListing(lines, [problem.sentence for problem in catalogue.problems])
     if as_json:

@@ -53,13 +53,15 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"likeness {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     _add_render(commands.add_parser("render", help="draw avatars from 3 to 10 photos of one person"))
-    for name, about in (("styles", "list styles, or make one"), ("packs", "list model packs, or import one")):
-        command = commands.add_parser(name, help=about)
+    styles = commands.add_parser("styles", help="list styles, install one, or make one")
+    packs = commands.add_parser("packs", help="list model packs, or import one")
+    for command in (styles, packs):
         command.add_argument("--json", action="store_true", help="print JSON instead of a table")
-        command.set_defaults(run=_run_styles if name == "styles" else _run_packs)
-    add_kit(commands.choices["styles"])
-    add_import(commands.choices["packs"])
-    add_style_packs(commands.choices["styles"], _settings)
+    of_styles = styles.add_subparsers(metavar="[COMMAND]")
+    add_kit(of_styles)
+    add_style_packs(styles, of_styles, _settings)
+    packs.set_defaults(run=_run_packs)
+    add_import(packs)
     _add_engines(commands.add_parser("engines", help="build, list and verify engines for this machine"))
     _add_provenance(commands.add_parser("provenance", help="say whether a model made a picture, and who signed that"))
     _add_server(commands)
@@ -197,12 +199,6 @@ def _run_provenance(arguments: argparse.Namespace) -> int:
     from likeness.cli.provenance import show_provenance  # noqa: PLC0415
 
     return show_provenance(arguments.files, arguments.trust, as_json=arguments.json)
-
-
-def _run_styles(arguments: argparse.Namespace) -> int:
-    from likeness.cli.listing import list_styles  # noqa: PLC0415
-
-    return list_styles(as_json=arguments.json)
 
 
 def _run_packs(arguments: argparse.Namespace) -> int:

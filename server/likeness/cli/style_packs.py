@@ -21,11 +21,10 @@ ABOUT = """Install a folder with style.toml, which all running servers and worke
 That is tried in a process of its own first, and used by what is started afterwards."""
 
 
-def add_style_packs(styles: argparse.ArgumentParser, read: Read) -> None:
-    """Add the subcommands, and let the list have what they install; `read` makes settings of the arguments."""
+def add_style_packs(styles: argparse.ArgumentParser, commands: Any, read: Read) -> None:
+    """Add the list, and the subcommands to `commands`; `read` makes settings of the arguments."""
     styles.set_defaults(run=lambda arguments: list_installed(read(arguments), as_json=arguments.json))
     _add_place(styles, None)
-    commands = _subcommands(styles)
     install_ = commands.add_parser("install", help="install a style pack, or another version of it", description=ABOUT)
     install_.add_argument("pack", type=Path, metavar="FOLDER_OR_WHEEL", help="a folder with style.toml, or a wheel")
     install_.set_defaults(run=lambda arguments: install(read(arguments), arguments.pack))
@@ -54,7 +53,7 @@ def list_installed(settings: Settings, *, as_json: bool) -> int:
                 catalogue = shelf.catalogue
         except UnavailableError as error:
             unknown = f"Styles that were installed without code are not listed. {error}"
-    code = list_styles(as_json=as_json, catalogue=catalogue)
+    code = list_styles(catalogue, as_json=as_json)
     if unknown:
         print(unknown, file=sys.stderr)
     return 1 if unknown else code
@@ -103,14 +102,6 @@ def _add_place(command: argparse.ArgumentParser, default: object) -> None:
     command.add_argument("--data", type=Path, default=default, metavar="DIR", help=about)
     about = "settings as TOML; see `likeness settings`"
     command.add_argument("--config", type=Path, default=default, metavar="FILE", help=about)
-
-
-def _subcommands(styles: argparse.ArgumentParser) -> Any:
-    """The one group of subcommands that a parser may have, made by whoever comes first."""
-    for action in styles._actions:
-        if isinstance(action, argparse._SubParsersAction):
-            return action
-    return styles.add_subparsers(metavar="[COMMAND]")
 
 
 def _has_database(settings: Settings) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from likeness.style_kit import Verdict
@@ -20,9 +20,8 @@ is its first look. The pack's own code runs in this process, once it has passed 
 PLACE: Final = "a folder with a style.toml, a pack's project folder, a wheel, or an installed distribution"
 
 
-def add_kit(styles: argparse.ArgumentParser) -> None:
-    """Add the subcommands; without one, `likeness styles` lists."""
-    commands = styles.add_subparsers(metavar="[COMMAND]")
+def add_kit(commands: Any) -> None:
+    """Add the subcommands to those of `likeness styles`."""
     new = commands.add_parser("new", help="write a new style pack", description=NEW)
     new.add_argument("name", metavar="NAME", help="the style's name: lower-case letters, digits, hyphens")
     new.add_argument("--code", action="store_true", help="with a module that finishes avatars, not with data alone")
