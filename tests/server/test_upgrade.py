@@ -40,6 +40,7 @@ def test_several_at_once_make_all_tables(postgres: Postgres, tmp_path: Path) -> 
     assert "has the tables of this version" in done[0].stdout
     assert {"public.generations", "public.audit", "dbos.workflow_status"} <= names(main)
     assert {"public.key_store"} <= names(keys)
+    assert not list(tmp_path.iterdir())  # a fleet's machines need no folder
     database.check_migrated()
     database.close()
 

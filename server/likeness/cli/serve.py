@@ -76,7 +76,8 @@ def _prepare(settings: Settings) -> None:
 
 def migrate(settings: Settings) -> None:
     """Bring our tables and the queue's to this version's form. Raises SettingsError."""
-    data_folder(settings)
+    if settings.database_url.startswith("sqlite"):
+        data_folder(settings)
     with _reached():
         database = Database(settings.database_url)
         database.migrate()
