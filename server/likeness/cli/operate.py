@@ -7,6 +7,7 @@ import signal
 import sys
 import threading
 import time
+from contextlib import closing
 from pathlib import Path
 
 import jwt
@@ -20,7 +21,7 @@ from likeness.retention.sweeper import tidy
 from likeness.safe import open_safe
 from likeness.settings import Settings, Tier, setting_rows
 from likeness.users import owner_of
-from likeness.vault import ReceiptError, verify_receipt
+from likeness.vault import ReceiptError, open_key_store, verify_receipt
 from likeness.worker.process import run_worker
 
 
@@ -72,9 +73,8 @@ def purge(settings: Settings, subject: str | None) -> int:
 def upgrade_database(settings: Settings) -> int:
     """Bring the tables of the database, the queue and the keys to this version's form; versions before run on."""
     migrate(settings)
-    safe = open_safe(settings)
-    safe.key_store.prepare()
-    safe.close()
+    with closing(open_key_store(settings.keys_location)) as keys:
+        keys.prepare()
     print("The database has the tables of this version. Start, or restart, servers and workers one by one.")
     return 0
 

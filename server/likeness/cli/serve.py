@@ -32,15 +32,11 @@ BACKLOG = 2048
 def serve(settings: Settings, worker: bool) -> int:
     """Serve until SIGTERM or Ctrl-C; returns 0 after a graceful end."""
     configure_logs(settings.log_level)
-    with _alone(settings):
+    with _alone(settings), _socket(settings) as listening:
         prepare(settings)
         app = create_app(settings)
         app.service.safe.objects.check()
-        return _serve(settings, app, worker)
-
-
-def _serve(settings: Settings, app: Application, worker: bool) -> int:
-    with _socket(settings) as listening:
+        print(f"Likeness listens on http://{_address(settings, listening)}", file=sys.stdout, flush=True)
         supervisor = Supervisor(settings) if worker else None
         if supervisor:
             supervisor.start()
@@ -61,17 +57,13 @@ def prepare(settings: Settings) -> None:
     for the fleet: here it is looked at only. Raises SettingsError.
     """
     check_webhooks(settings)
-    with _reached():
-        _prepare(settings)
-
-
-def _prepare(settings: Settings) -> None:
     if settings.database_url.startswith("sqlite"):
         migrate(settings)
         return
-    database = Database(settings.database_url)
-    database.check_migrated()
-    database.close()
+    with _reached():
+        database = Database(settings.database_url)
+        database.check_migrated()
+        database.close()
 
 
 def migrate(settings: Settings) -> None:
@@ -121,21 +113,24 @@ class _Server(uvicorn.Server):
         super().handle_exit(sig, frame)
 
 
+def _address(settings: Settings, listening: socket.socket) -> str:
+    host = f"[{settings.host}]" if ":" in settings.host else settings.host
+    return f"{host}:{listening.getsockname()[1]}"
+
+
 @contextmanager
 def _socket(settings: Settings) -> Iterator[socket.socket]:
-    """Listen, and say where; a taken port is said before a worker is started."""
+    """Listen before anything else is done, so that a taken port is said at once and leaves nothing behind."""
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
     listening = socket.socket(family, socket.SOCK_STREAM)
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listening.bind((settings.host.strip("[]"), settings.port))
-        listening.listen(BACKLOG)
+        listening.listen(BACKLOG)  # who connects while the rest starts waits for it
     except OSError as error:
         listening.close()
         where = f"{settings.host}:{settings.port}"
         raise SettingsError(f"Cannot listen on {where}: {error.strerror}. Choose another --host or --port.") from error
-    host = f"[{settings.host}]" if ":" in settings.host else settings.host
-    print(f"Likeness listens on http://{host}:{listening.getsockname()[1]}", file=sys.stdout, flush=True)
     with listening:
         yield listening
 
