@@ -61,6 +61,11 @@ class Fault:
         self.end()
 
 
+def about(url: str) -> Callable[[Call], bool]:
+    """Matches the calls about one bucket: sweepers of a test session's other servers may call at any time."""
+    return lambda call: call.bucket == _bucket_of(url)
+
+
 class S3Server:
     """An S3 server whose buckets are in this process's memory; child processes reach it through `environment`."""
 
@@ -112,17 +117,15 @@ class S3Server:
 
     def calls_to(self, url: str) -> list[Call]:
         """What was asked of a bucket, in order."""
-        return [call for call in self.calls if call.bucket == _bucket_of(url)]
+        return [*filter(about(url), self.calls)]
 
     def parts(self) -> list[Call]:
         """Whatever anyone sent of an upload in parts."""
         return [call for call in self.calls if call.query.keys() & {"uploads", "uploadId"}]
 
-    def fail(self, which: int | Callable[[Call], bool] = lambda _: True, status: str = "503 Slow Down") -> Fault:
-        """Refuse the next so many calls, or all that match; a client's retries are calls of their own."""
-        if isinstance(which, int):
-            return self._begin(Fault(lambda _: True, which, lambda _: status))
-        return self._begin(Fault(which, ALL, lambda _: status))
+    def fail(self, which: Callable[[Call], bool], status: str = "503 Slow Down", times: int = ALL) -> Fault:
+        """Refuse all calls that match, or the next so many; a client's retries are calls of their own."""
+        return self._begin(Fault(which, times, lambda _: status))
 
     def stall(self, seconds: float = FOREVER_S, which: Callable[[Call], bool] = lambda _: True) -> Fault:
         """Take calls that match and do nothing about them for so long or until the fault ends; then serve them."""

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import importlib.util
 import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
-from importlib.metadata import EntryPoint, distributions
+from importlib.metadata import EntryPoint, PackageNotFoundError, distribution, distributions
 from pathlib import Path
 
 from likeness.code_packs.probe import probe
@@ -17,8 +16,10 @@ from likeness_plugins.discovery import GROUP
 
 def install_wheel(wheel: Path) -> Iterator[str]:
     """Try the wheel's packs, then let pip install it; says what was done. Raises StylePackError."""
-    if importlib.util.find_spec("pip") is None:
-        raise StylePackError("This environment has no pip. Install the wheel with what made the environment.")
+    try:
+        distribution("pip")
+    except PackageNotFoundError:
+        raise StylePackError("This environment has no pip. Install the wheel with what made the environment.") from None
     if not wheel.is_file():
         raise StylePackError(f"There is no wheel {wheel}. Check its name.")
     with tempfile.TemporaryDirectory() as folder:

@@ -16,7 +16,7 @@ from obstore.store import LocalStore, MemoryStore, S3Store
 from likeness.vault import Objects, StorageError, open_objects
 from likeness.vault import durable as durable_module
 from likeness.vault import objects as objects_module
-from tests.s3 import S3Server
+from tests.s3 import S3Server, about
 
 LARGE = os.urandom(1_000_003) * 12  # more than an upload in parts would put into one
 
@@ -264,15 +264,17 @@ class TestS3(ObjectsContract):
         assert retries is not None
         assert (retries.get("max_retries"), retries.get("retry_timeout")) == (3, timedelta(seconds=20))
 
-    def test_tries_again(self, s3: S3Server, objects: Objects) -> None:
-        with s3.fail(2) as fault:
+    def test_tries_again(self, s3: S3Server, bucket: str, objects: Objects) -> None:
+        with s3.fail(about(bucket), times=2) as fault:
             objects.put("a", b"x")
         assert fault.hits == 2
         assert objects.get("a") == b"x"
 
     @pytest.mark.parametrize("call", CALLS)
-    def test_a_failing_store_is_a_storage_error(self, s3: S3Server, objects: Objects, call: str) -> None:
-        with s3.fail() as fault, pytest.raises(StorageError, match="Check that the store is there"):
+    def test_a_failing_store_is_a_storage_error(
+        self, s3: S3Server, bucket: str, objects: Objects, call: str
+    ) -> None:
+        with s3.fail(about(bucket)) as fault, pytest.raises(StorageError, match="Check that the store is there"):
             CALLS[call](objects)
         assert fault.hits == 4
 
@@ -282,7 +284,7 @@ class TestS3(ObjectsContract):
     ) -> None:
         monkeypatch.setitem(objects_module._PATIENCE, "timeout", "100ms")
         objects = open_objects(bucket)
-        with s3.stall() as fault, pytest.raises(StorageError, match="Check that the store is there"):
+        with s3.stall(which=about(bucket)) as fault, pytest.raises(StorageError, match="Check that the store is there"):
             CALLS[call](objects)
         assert fault.hits
 
