@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-import traceback
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
-from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from likeness_plugins.errors import PluginError
+from likeness_plugins.errors import HookError, PluginError, where
 from likeness_plugins.key_store import KeyStore
 from likeness_plugins.publication import Publication
 from likeness_plugins.style import Look, Style
-from likeness_plugins.watchdog import Watchdog
 
 if TYPE_CHECKING:
     import pluggy
 
+    from likeness_plugins.hook_process import HookProcess
     from likeness_plugins.hookspecs import Picture
 
 REFUSED_BY_FAILURE = "It could not be reviewed, so it is not used."
@@ -52,23 +50,23 @@ class Catalogue:
     fail loudly: PluginError, so that this one render, or the start, fails.
     """
 
-    def __init__(self, manager: pluggy.PluginManager, packs: Sequence[Pack], styles: Mapping[str, Style]) -> None:
+    def __init__(
+        self,
+        manager: pluggy.PluginManager,
+        packs: Sequence[Pack],
+        styles: Mapping[str, Style],
+        processes: Mapping[str, HookProcess],
+    ) -> None:
         self._manager = manager
+        self._processes = processes
         self.packs = tuple(packs)
         self.styles = MappingProxyType(dict(styles))
         self._late_problems: list[Problem] = []
-        self._watchdog: Watchdog | None = None
 
     def with_styles(self, packs: Sequence[Pack], styles: Mapping[str, Style]) -> Catalogue:
         """Another catalogue of these packs and styles, with the same hooks and what is known to be wrong with them."""
-        other = Catalogue(self._manager, packs, styles)
-        other._late_problems, other._watchdog = self._late_problems, self._watchdog
-        return other
-
-    def watched(self, most_s: float) -> Catalogue:
-        """The same, where a hook for pictures that takes longer has failed."""
-        other = self.with_styles(self.packs, self.styles)
-        other._watchdog = Watchdog(most_s)
+        other = Catalogue(self._manager, packs, styles, self._processes)
+        other._late_problems = self._late_problems
         return other
 
     @property
@@ -84,30 +82,30 @@ class Catalogue:
 
     def review_photo(self, photo: Picture) -> str | None:
         """The first reason to refuse a crop, or None."""
-        return self._first_reason("likeness_review_photo", photo=photo)
+        hook = "likeness_review_photo"
+        return self._first_reason(hook, self._asking(hook, photo=photo))
 
     def review_photos(self, crops: Sequence[Picture], user: str) -> str | None:
         """The first reason to refuse a set of crops, or None."""
-        return self._first_reason("likeness_review_photos", crops=crops, user=user)
+        hook = "likeness_review_photos"
+        return self._first_reason(hook, self._asking(hook, crops=crops, user=user))
 
     def review_avatar(self, avatar: Picture, style: Style, look: Look) -> str | None:
         """The first reason to refuse an avatar, or None."""
-        return self._first_reason("likeness_review_avatar", avatar=avatar, style=style, look=look)
+        hook = "likeness_review_avatar"
+        asking = ((name, partial(process.review, avatar, style, look)) for name, process in self._apart(hook))
+        return self._first_reason(hook, asking)
 
     def finish_avatar(self, avatar: Picture, style: Style, look: Look) -> Picture:
         """The avatar after every pack's finishing; raises PluginError naming the pack that failed."""
-        for name, call in self._calls("likeness_finish_avatar"):
+        for name, process in self._apart("likeness_finish_avatar"):
             try:
-                finished = self._in_time(name, partial(call, avatar=avatar, style=style, look=look))
-            except Exception as error:
+                finished = process.finish(avatar, style, look)
+            except HookError as error:
                 raise PluginError(
-                    f"The pack {name} failed to finish an avatar: {error!r}. Update or remove it."
+                    f"The pack {name} failed to finish an avatar: {error}. Update or remove it."
                 ) from error
-            if finished is None:
-                continue
-            if getattr(finished, "shape", None) != avatar.shape or finished.dtype != avatar.dtype:
-                raise PluginError(f"The pack {name} changed an avatar's shape or type. Update or remove it.")
-            avatar = finished
+            avatar = avatar if finished is None else finished
         return avatar
 
     def avatar_published(self, publication: Publication) -> None:
@@ -116,7 +114,7 @@ class Catalogue:
             try:
                 call(publication=publication)
             except Exception as error:
-                self._note(name, f"likeness_avatar_published failed: {_where(error)}.")
+                self._note(name, f"likeness_avatar_published failed: {where(error)}.")
 
     def key_store(self, location: str) -> tuple[str, KeyStore] | None:
         """The first pack that knows this `keys` setting, and its store; raises PluginError naming one that failed."""
@@ -125,7 +123,7 @@ class Catalogue:
                 store = call(location=location)
             except Exception as error:
                 raise PluginError(
-                    f"The pack {name} failed to open the keys: {_where(error)}. Update or remove it."
+                    f"The pack {name} failed to open the keys: {where(error)}. Update or remove it."
                 ) from error
             if store is None:
                 continue
@@ -137,12 +135,12 @@ class Catalogue:
             return name, store
         return None
 
-    def _first_reason(self, hook: str, **arguments: Any) -> str | None:
-        for name, call in self._calls(hook):
+    def _first_reason(self, hook: str, reviews: Iterable[tuple[str, Callable[[], Any]]]) -> str | None:
+        for name, review in reviews:
             try:
-                reason = self._in_time(name, partial(call, **arguments))
+                reason = review()
             except Exception as error:
-                self._note(name, f"{hook} failed: {_where(error)}.")
+                self._note(name, f"{hook} failed: {error if isinstance(error, HookError) else where(error)}.")
                 return REFUSED_BY_FAILURE
             if reason is None:
                 continue
@@ -152,13 +150,13 @@ class Catalogue:
             return reason
         return None
 
-    def _in_time(self, pack: str, hook: Callable[[], Any]) -> Any:
-        return hook() if self._watchdog is None else self._watchdog.call(pack, hook)
-
     def _note(self, pack: str, sentence: str) -> None:
         problem = Problem(pack, sentence)
         if problem not in self._late_problems:
             self._late_problems.append(problem)
+
+    def _asking(self, hook: str, **arguments: Any) -> Iterator[tuple[str, Callable[[], Any]]]:
+        return ((name, partial(call, **arguments)) for name, call in self._calls(hook))
 
     def _calls(self, hook: str) -> Iterator[tuple[str, Callable[..., Any]]]:
         """One caller a plugin, in the order of discovery, so that each can fail by itself."""
@@ -169,11 +167,9 @@ class Catalogue:
                 caller = self._manager.subset_hook_caller(hook, remove_plugins=others)
                 yield name, lambda caller=caller, **arguments: _only(caller(**arguments))
 
-
-def _where(error: Exception) -> str:
-    """What was raised and where, without its text, which may hold what the hook was given: users, captions, secrets."""
-    frame = traceback.extract_tb(error.__traceback__)[-1]
-    return f"{type(error).__name__} in {Path(frame.filename).name}, line {frame.lineno}"
+    def _apart(self, hook: str) -> Iterator[tuple[str, HookProcess]]:
+        """The same of hooks that run in processes of their own."""
+        return ((name, self._processes[name]) for name, _ in self._calls(hook))
 
 
 def _only(results: list[Any]) -> Any:

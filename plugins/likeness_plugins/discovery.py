@@ -14,12 +14,14 @@ from likeness_plugins import hookspecs
 from likeness_plugins.catalogue import Catalogue, Pack
 from likeness_plugins.checks import style_problems
 from likeness_plugins.errors import PluginError
+from likeness_plugins.hook_process import HookProcess
 from likeness_plugins.style import Style
 
 if TYPE_CHECKING:
     from importlib import metadata
 
 GROUP: Final = "likeness"
+HOOK_S: Final = 10.0
 
 
 class _NotAdmittedError(Exception):
@@ -27,41 +29,43 @@ class _NotAdmittedError(Exception):
 
 
 class Candidate(NamedTuple):
-    """A pack that may work: its name, whose it is, and what imports it."""
+    """A pack that may work: its name, whose it is, and what imports it here; `value`, as in an entry point, does so in
+    the process of its hooks for avatars.
+    """
 
     name: str
     distribution: str
     version: str
     load: Callable[[], Any]
+    value: str = ""
 
 
 def discover(
-    builtin: Iterable[tuple[str, str]] = (), admit: Callable[[metadata.EntryPoint], str | None] = lambda _: None
+    builtin: Iterable[tuple[str, str]] = (),
+    admit: Callable[[metadata.EntryPoint], str | None] = lambda _: None,
+    hook_s: float = HOOK_S,
 ) -> Catalogue:
     """Load every pack by itself: (name, module) pairs of the caller's distribution first, then entry points by name,
     but none for which `admit` answers what is wrong with it.
 
     A pack that fails to import, whose hook fails, or whose styles are not valid is listed with its problems, and the
-    rest works. Of two styles with one name the one found first stays; the later pack has a problem.
+    rest works. Of two styles with one name the one found first stays; the later pack has a problem. A hook for an
+    avatar that takes longer than `hook_s` has failed.
     """
-    return load_packs((*builtin_packs(builtin), *_installed(admit)))
+    return load_packs((*builtin_packs(builtin), *_installed(admit)), hook_s)
 
 
-def load_packs(candidates: Iterable[Candidate]) -> Catalogue:
+def load_packs(candidates: Iterable[Candidate], hook_s: float = HOOK_S) -> Catalogue:
     """The same for these packs alone, whatever else is installed."""
     manager = pluggy.PluginManager(hookspecs.PROJECT)
     manager.add_hookspecs(hookspecs)
     packs: list[Pack] = []
     styles: dict[str, Style] = {}
+    processes: dict[str, HookProcess] = {}
     for candidate in candidates:
         packs.append(_load(candidate, manager, styles))
-    return Catalogue(manager, packs, styles)
-
-
-def try_pack(name: str, load: Callable[[], Any]) -> Pack:
-    """Load one pack alone, and say what it gave and what is wrong with it."""
-    [pack] = load_packs([Candidate(name, name, "", load)]).packs
-    return pack
+        processes[candidate.name] = HookProcess(candidate.name, candidate.value, hook_s)
+    return Catalogue(manager, packs, styles, processes)
 
 
 def builtin_packs(modules: Iterable[tuple[str, str]]) -> Iterator[Candidate]:
@@ -69,7 +73,7 @@ def builtin_packs(modules: Iterable[tuple[str, str]]) -> Iterator[Candidate]:
     from importlib import import_module, metadata  # noqa: PLC0415 - importing this package must stay cheap
 
     for name, module in modules:
-        yield Candidate(name, "likeness", metadata.version("likeness"), partial(import_module, module))
+        yield Candidate(name, "likeness", metadata.version("likeness"), partial(import_module, module), module)
 
 
 def _installed(admit: Callable[[metadata.EntryPoint], str | None]) -> Iterator[Candidate]:
@@ -79,7 +83,7 @@ def _installed(admit: Callable[[metadata.EntryPoint], str | None]) -> Iterator[C
         distribution, version = (entry.dist.name, entry.dist.version) if entry.dist else ("unknown", "unknown")
         problem = admit(entry)
         load = entry.load if problem is None else partial(_refuse, problem)
-        yield Candidate(entry.name, distribution, version, load)
+        yield Candidate(entry.name, distribution, version, load, entry.value)
 
 
 def _refuse(problem: str) -> None:

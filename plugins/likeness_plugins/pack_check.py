@@ -2,26 +2,15 @@
 
 from __future__ import annotations
 
-import os
-import signal
-import subprocess
-import sys
 from collections.abc import Iterator
-from typing import Final
 
 import msgspec
 
-from likeness_plugins.checks import as_path
 from likeness_plugins.errors import StyleError
 from likeness_plugins.folder import style_from_folder
-from likeness_plugins.pack_child import Answer, Question
 from likeness_plugins.pack_source import Entry, PackSource
 from likeness_plugins.style import Style
-
-SECONDS: Final = 60.0
-MEMORY_BYTES: Final = 4_000_000_000
-# What Python needs to start; settings and secrets of this user are nothing to a stranger's code.
-PASSED_ON: Final = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "LD_LIBRARY_PATH")
+from likeness_plugins.trial import try_pack
 
 
 class Checked(msgspec.Struct, frozen=True):
@@ -38,7 +27,7 @@ def check_pack_source(source: PackSource) -> list[Checked]:
     seen: set[str] = set()
     checked = []
     for pack in found:
-        problems = [*pack.problems, *_strays(pack, source), *_twice(pack, seen)]
+        problems = [*pack.problems, *_strays(pack, source), *_twice(pack, seen), *_versions(pack, source)]
         seen |= {style.name for style in pack.styles}
         checked.append(msgspec.structs.replace(pack, problems=problems))
     return checked
@@ -50,8 +39,8 @@ def _check(source: PackSource, entry: Entry) -> Checked:
         return _check_folder(entry.name, msgspec.structs.replace(source, root=folder))
     if source.module(entry) is None:
         return Checked(entry.name, [], [f"The module of {entry.name} = {entry.value!r} is not there: add or name it."])
-    answer = _ask(Question(entry.name, entry.value, [str(path) for path in source.paths], MEMORY_BYTES))
-    return Checked(entry.name, answer.styles, answer.problems)
+    trial = try_pack(entry.name, entry.value, source.paths)
+    return Checked(entry.name, trial.styles, trial.problems)
 
 
 def _check_folder(name: str, source: PackSource) -> Checked:
@@ -69,53 +58,19 @@ def _strays(pack: Checked, source: PackSource) -> Iterator[str]:
                 yield f"The path {path} of the style {style.name} leads out of the pack: keep all files inside."
 
 
+def _versions(pack: Checked, source: PackSource) -> Iterator[str]:
+    """Of a style that is installed without code, its own version is what is listed."""
+    if source.data_folders() is None or not source.version or source.distribution == "likeness":
+        return
+    for style in pack.styles:
+        if style.version not in ("0", source.version):
+            yield (
+                f"The style {style.name} is version {style.version} and its project {source.version}: give both the"
+                " same, or leave out the style's."
+            )
+
+
 def _twice(pack: Checked, seen: set[str]) -> Iterator[str]:
     for style in pack.styles:
         if style.name in seen:
             yield f"Another pack of this source already has a style {style.name}: rename one of them."
-
-
-def _ask(question: Question) -> Answer:
-    """Run the pack's code in another process, which is killed with all of its own once the time is over."""
-    command = [sys.executable, "-P", "-m", "likeness_plugins.pack_child", msgspec.json.encode(question).decode()]
-    passed_on = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
-    environment = {
-        **passed_on,
-        "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
-        "PYTHONDONTWRITEBYTECODE": "1",  # a check changes nothing
-        "OPENBLAS_NUM_THREADS": "1",  # each thread takes address space, which is limited
-    }
-    with subprocess.Popen(  # noqa: S603 - Python itself; what it is asked is data
-        command,
-        env=environment,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    ) as child:
-        try:
-            written, _ = child.communicate(timeout=SECONDS)
-        except subprocess.TimeoutExpired:
-            return _failed(question, f"is not done after {SECONDS:.0f} s: let nothing wait at import or in a hook.")
-        finally:
-            _kill(child)
-    try:
-        return msgspec.json.decode(written, type=Answer, dec_hook=as_path)
-    except msgspec.MsgspecError:
-        return _failed(question, f"ended its process ({_ending(child.returncode)}): let it return, or raise.")
-
-
-def _kill(child: subprocess.Popen[bytes]) -> None:
-    """The child leads a process group, in which whatever the pack started is too."""
-    try:
-        os.killpg(child.pid, signal.SIGKILL)
-    except (ProcessLookupError, PermissionError):  # it has gone; of the second, macOS
-        return
-
-
-def _failed(question: Question, what: str) -> Answer:
-    return Answer([], [f"The pack {question.name} {what}"])
-
-
-def _ending(code: int) -> str:
-    return f"signal {-code}" if code < 0 else f"exit status {code}"

@@ -32,7 +32,8 @@ class Entry(msgspec.Struct, frozen=True):
 class PackSource(msgspec.Struct, frozen=True):
     """A pack to look at. All files of its styles must lie in `root`; its modules are imported from `paths` first.
 
-    With no entries, `root` is the folder of a style that has no module.
+    With no entries, `root` is the folder of a style that has no module. `distribution` and `version` are the project's,
+    where there is one.
     """
 
     name: str
@@ -40,6 +41,13 @@ class PackSource(msgspec.Struct, frozen=True):
     entries: tuple[Entry, ...] = ()
     paths: tuple[Path, ...] = ()
     is_yours: bool = True
+    distribution: str = ""
+    version: str = ""
+
+    def data_folders(self) -> list[Path] | None:
+        """The styles' folders where no code of the pack need run to know them all, else None."""
+        folders = [self.data_folder(entry) for entry in self.entries] if self.entries else [self.root]
+        return None if None in folders else [folder for folder in folders if folder is not None]
 
     def data_folder(self, entry: Entry) -> Path | None:
         """The folder of an entry whose module is the template's word for word: it need not run to be known."""
@@ -79,8 +87,9 @@ def _project(folder: Path) -> PackSource:
     """A project's modules lie in its folder, or in a folder of it such as `src`."""
     try:
         described: Any = msgspec.toml.decode((folder / "pyproject.toml").read_bytes())
-        named = described["project"]["entry-points"][GROUP]
-        entries = msgspec.convert(named, dict[str, str])
+        project = described["project"]
+        entries = msgspec.convert(project["entry-points"][GROUP], dict[str, str])
+        distribution, version = (str(project.get(key, "")) for key in ("name", "version"))
     except KeyError as error:
         raise PackSourceError(
             f"{folder / 'pyproject.toml'} names no pack: add [project.entry-points.{GROUP}]."
@@ -89,7 +98,7 @@ def _project(folder: Path) -> PackSource:
         raise PackSourceError(f"{folder / 'pyproject.toml'} cannot be read: {error}. Correct the file.") from error
     inner = (path for path in sorted(folder.iterdir()) if path.is_dir() and not path.name.startswith("."))
     paths = (folder, *(path for path in inner if not (path / "__init__.py").exists()))
-    return PackSource(folder.name, folder, _entries(entries.items()), paths)
+    return PackSource(folder.name, folder, _entries(entries.items()), paths, True, distribution, version)
 
 
 def _wheel(path: Path, unpacked: Path) -> PackSource:
@@ -100,16 +109,18 @@ def _wheel(path: Path, unpacked: Path) -> PackSource:
             wheel.extractall(unpacked)
     except (OSError, zipfile.BadZipFile, NotImplementedError, RuntimeError) as error:
         raise PackSourceError(f"{path.name} is no whole wheel ({error}): build it again.") from error
-    found = [_entries_of(distribution) for distribution in metadata.distributions(path=[str(unpacked)])]
-    entries = tuple(entry for group in found for entry in group)
-    if not entries:
+    named = ((each, _entries_of(each)) for each in metadata.distributions(path=[str(unpacked)]))
+    found = [(each, entries) for each, entries in named if entries]
+    if not found:
         raise PackSourceError(f"{path.name} names no pack: add [project.entry-points.{GROUP}] to its pyproject.toml.")
-    return PackSource(path.name, unpacked, entries, (unpacked,), is_yours=False)
+    distribution, entries = found[0]  # a wheel is one
+    return PackSource(path.name, unpacked, entries, (unpacked,), False, distribution.name, distribution.version)
 
 
 def _installed(name: str) -> PackSource:
     try:
-        entries = _entries_of(metadata.distribution(name))
+        distribution = metadata.distribution(name)
+        entries = _entries_of(distribution)
     except (metadata.PackageNotFoundError, ValueError) as error:
         raise PackSourceError(
             f"There is no {name}: name a folder of a pack, a wheel, or an installed distribution."
@@ -121,7 +132,7 @@ def _installed(name: str) -> PackSource:
         raise PackSourceError(f"{entries[0].value} of {name} is not installed: install the distribution again.")
     origin = Path(first.origin).resolve()
     root = origin.parent.parent if first.submodule_search_locations else origin.parent
-    return PackSource(name, root, entries, (root,), is_yours=False)
+    return PackSource(name, root, entries, (root,), False, distribution.name, distribution.version)
 
 
 def _entries_of(distribution: metadata.Distribution) -> tuple[Entry, ...]:

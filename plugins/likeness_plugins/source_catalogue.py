@@ -6,7 +6,6 @@ import sys
 from functools import partial
 from importlib.metadata import EntryPoint
 from pathlib import Path
-from typing import Any
 
 from likeness_plugins.catalogue import Catalogue
 from likeness_plugins.discovery import GROUP, Candidate, load_packs
@@ -19,15 +18,14 @@ from likeness_plugins.style import Style
 def load_pack_source(source: PackSource) -> Catalogue:
     """The packs of a source and no others; runs their code, except where a pack is data alone."""
     sys.path[:0] = [str(path) for path in source.paths if str(path) not in sys.path]
-    loads = {entry.name: _load(source, entry) for entry in source.entries} or {source.name: partial(_Data, source.root)}
-    return load_packs(Candidate(name, source.name, "unknown", load) for name, load in loads.items())
+    data = Candidate(source.name, source.name, "unknown", partial(_Data, source.root))
+    return load_packs([_candidate(source, entry) for entry in source.entries] or [data])
 
 
-def _load(source: PackSource, entry: Entry) -> Any:
+def _candidate(source: PackSource, entry: Entry) -> Candidate:
     folder = source.data_folder(entry)
-    if folder is not None:
-        return partial(_Data, folder)
-    return EntryPoint(entry.name, entry.value, GROUP).load
+    load = partial(_Data, folder) if folder is not None else EntryPoint(entry.name, entry.value, GROUP).load
+    return Candidate(entry.name, source.name, "unknown", load, entry.value)
 
 
 class _Data:

@@ -8,11 +8,12 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Final
 
-from likeness.code_packs.probe import admit
+from likeness.code_packs.admission import admit
 from likeness.errors import UnknownStyleError
 from likeness.photos.crop import SIDE
 from likeness_engines import BUNDLED_PACK, ModelPack, PackFile, bundled_pack, open_pack, read_pack
 from likeness_plugins import Catalogue, Style, discover
+from likeness_plugins.discovery import HOOK_S
 
 BUILTIN_PACKS: Final = tuple(
     (name, f"likeness_styles.{name}") for name in ("comic", "sketch", "neon", "watercolour", "oil")
@@ -21,11 +22,11 @@ MOST_SIDE: Final = 1024
 DEFAULT_STYLES: Final = tuple(name for name, _ in BUILTIN_PACKS)
 
 
-def load_catalogue() -> Catalogue:
+def load_catalogue(hook_s: float = HOOK_S) -> Catalogue:
     """Discover all style packs; one that is broken is listed in `problems`, and the rest work. One that has not been
-    tried yet is tried first, in a process of its own.
+    tried yet is tried first, in a process of its own. A hook for an avatar that takes longer has failed.
     """
-    return discover(BUILTIN_PACKS, admit)
+    return discover(BUILTIN_PACKS, admit, hook_s)
 
 
 def load_tried(without: Collection[str]) -> Catalogue:

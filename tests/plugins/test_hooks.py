@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -10,6 +12,7 @@ import numpy as np
 import pytest
 
 from likeness_plugins import Catalogue, Look, PluginError, Publication, Style, discover, hookimpl
+from likeness_plugins.catalogue import REFUSED_BY_FAILURE
 
 PICTURE = np.zeros((8, 8, 3), np.uint8)
 STYLE = Style("s", "S", "A style.", tuple(Look(f"l{n}", f"p{n}") for n in range(10)), "MIT", "Me")
@@ -24,6 +27,23 @@ def catalogue(monkeypatch: pytest.MonkeyPatch) -> Any:
             for hook, function in hooks.items():
                 setattr(created, hook, hookimpl(function))
             monkeypatch.setitem(sys.modules, name, created)
+        return discover([(name, name) for name in packs])
+
+    return make
+
+
+@pytest.fixture
+def written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Catalogue]:
+    """Packs as modules that a process of their hooks can import, with what each hook for avatars returns."""
+    monkeypatch.syspath_prepend(str(tmp_path))
+
+    def make(**packs: tuple[str, str]) -> Catalogue:
+        for name, (hook, returned) in packs.items():
+            monkeypatch.delitem(sys.modules, name, raising=False)
+            (tmp_path / f"{name}.py").write_text(
+                "from likeness_plugins import hookimpl\n\n\n"
+                f"@hookimpl\ndef likeness_{hook}_avatar(avatar, style, look):\n    return {returned}\n"
+            )
         return discover([(name, name) for name in packs])
 
     return make
@@ -54,17 +74,14 @@ def test_the_first_reason_counts(catalogue: Any) -> None:
     assert both.review_photo(PICTURE) == "Too blue."
 
 
-def test_hooks_get_their_arguments(catalogue: Any) -> None:
+def test_hooks_get_their_arguments(catalogue: Any, written: Callable[..., Catalogue]) -> None:
     seen: list[Any] = []
-    noting = catalogue(
-        pack={
-            "likeness_review_photos": lambda crops, user: seen.append((len(crops), user)),
-            "likeness_review_avatar": lambda avatar, style, look: f"{style.name} {look.name} {avatar.shape}",
-        }
-    )
+    noting = catalogue(pack={"likeness_review_photos": lambda crops, user: seen.append((len(crops), user))})
     assert noting.review_photos([PICTURE, PICTURE], "ann") is None
-    assert noting.review_avatar(PICTURE, STYLE, LOOK) == "s l0 (8, 8, 3)"
     assert seen == [(2, "ann")]
+    words = 'f"{style.name} {len(style.looks)} {look.name} {avatar.shape} {avatar.sum()}"'
+    reviewing = written(echo=("review", words))
+    assert reviewing.review_avatar(PICTURE + 1, STYLE, LOOK) == "s 10 l0 (8, 8, 3) 192"
 
 
 @pytest.mark.parametrize("hook", [raises_on_photo, lambda photo: False, lambda photo: "  ", lambda photo: 7])
@@ -78,27 +95,42 @@ def test_a_review_that_fails_or_talks_nonsense_refuses(catalogue: Any, hook: Any
     assert problem.pack == "broken"
 
 
-def test_finishing_is_a_chain_in_the_order_of_discovery(catalogue: Any) -> None:
-    chain = catalogue(
-        first={"likeness_finish_avatar": lambda avatar, style, look: avatar + 1},
-        skips={"likeness_finish_avatar": lambda avatar, style, look: None},
-        second={"likeness_finish_avatar": lambda avatar, style, look: avatar * 10},
-    )
+def test_finishing_is_a_chain_in_the_order_of_discovery(written: Callable[..., Catalogue]) -> None:
+    chain = written(zebra=("finish", "avatar.__iadd__(1)"), skips=("finish", "None"), ant=("finish", "avatar * 10"))
     assert (chain.finish_avatar(PICTURE, STYLE, LOOK) == 10).all()
 
 
 @pytest.mark.parametrize(
-    "hook",
+    ("returned", "words"),
     [
-        lambda avatar, style, look: boom(),
-        lambda avatar, style, look: avatar[:4],
-        lambda avatar, style, look: avatar.astype(float),
-        lambda avatar, style, look: "nonsense",
+        ("1 / 0", "ZeroDivisionError in sloppy.py, line 6"),
+        ("avatar[:4]", "it changed the avatar's shape or type"),
+        ("avatar.astype(float)", "it changed the avatar's shape or type"),
+        ("'nonsense'", "it changed the avatar's shape or type"),
+        ("__import__('os')._exit(3)", "its process ended (exit status 3)"),
+        ("__import__('os').abort()", "its process ended (signal 6)"),
+        ("bytearray(10**11)", "MemoryError in sloppy.py, line 6"),
     ],
 )
-def test_a_finish_that_fails_or_changes_the_shape_is_named(catalogue: Any, hook: Any) -> None:
-    with pytest.raises(PluginError, match="sloppy"):
-        catalogue(sloppy={"likeness_finish_avatar": hook}).finish_avatar(PICTURE, STYLE, LOOK)
+def test_a_finish_that_fails_or_changes_the_shape_is_named_and_the_next_goes_on(
+    written: Callable[..., Catalogue], returned: str, words: str
+) -> None:
+    packs = written(sloppy=("finish", f"avatar + 1 if look.name == 'l1' else {returned}"))
+    with pytest.raises(PluginError) as raised:
+        packs.finish_avatar(PICTURE, STYLE, LOOK)
+    assert str(raised.value) == f"The pack sloppy failed to finish an avatar: {words}. Update or remove it."
+    assert (packs.finish_avatar(PICTURE, STYLE, STYLE.looks[1]) == 1).all()
+
+
+@pytest.mark.parametrize(
+    ("returned", "words"),
+    [("1 / 0", "ZeroDivisionError in broken.py, line 6"), ("7", "it must return a text or None, not int")],
+)
+def test_a_review_of_an_avatar_that_fails_refuses(written: Callable[..., Catalogue], returned: str, words: str) -> None:
+    packs = written(broken=("review", returned))
+    assert packs.review_avatar(PICTURE, STYLE, LOOK) == REFUSED_BY_FAILURE
+    [problem] = packs.problems
+    assert problem.sentence == f"likeness_review_avatar failed: {words}."
 
 
 def test_a_publication_reaches_every_pack_even_past_one_that_fails(catalogue: Any) -> None:

@@ -17,8 +17,9 @@ from likeness.cli import main
 from likeness.packs import load_catalogue
 from likeness.provenance import COMPOSITE_SOURCE_TYPE, DIGITAL_SOURCE_TYPE
 from likeness.style_kit import _words
-from likeness_plugins import PackSourceError, pack_check
+from likeness_plugins import PackSourceError, child_process, trial
 from likeness_plugins.new_pack import NOBODY, TEMPLATE, new_pack
+from likeness_plugins.pack_check import check_pack_source
 from likeness_plugins.pack_source import open_pack_source
 from miniature.vocabulary import words
 
@@ -229,7 +230,7 @@ def test_no_code_of_a_pack_of_data_runs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, check: Callable[[Path], tuple[int, str]]
 ) -> None:
     new_pack("wet-ink", tmp_path / "wet-ink")
-    monkeypatch.setattr(pack_check.subprocess, "Popen", None)
+    monkeypatch.setattr(child_process.subprocess, "Popen", None)
     assert check(tmp_path / "wet-ink")[0] == 0
     assert "wet_ink_pack" not in sys.modules
 
@@ -283,7 +284,7 @@ def test_bad_code_is_named(
 def test_a_pack_that_hangs_is_named(
     code: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, check: Callable[[Path], tuple[int, str]]
 ) -> None:
-    monkeypatch.setattr(pack_check, "SECONDS", 2.0)
+    monkeypatch.setattr(trial, "SECONDS", 2.0)
     said = "odd: The pack odd is not done after 2 s: let nothing wait at import or in a hook.\n"
     assert check(project(tmp_path / "odd", code)) == (1, said)
 
@@ -361,7 +362,7 @@ def test_the_sheet_and_the_preview(
         assert np.asarray(preview).std() > 20
     edit(data, "author", 'preview = "preview.webp"\nauthor')
     with open_pack_source(str(data)) as source:
-        assert pack_check.check_pack_source(source)[0].problems == []
+        assert check_pack_source(source)[0].problems == []
 
 
 def test_a_hook_of_a_pack_is_seen_on_its_sheet(photos: list[Path], tmp_path: Path) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +12,7 @@ import pytest
 
 from likeness.cli import main
 from likeness.cli.main import _parser
+from likeness_plugins.new_pack import new_pack
 from tests.style_packs.packs import pack
 
 
@@ -42,9 +45,9 @@ def test_install_list_and_remove(capsys: pytest.CaptureFixture[str], tmp_path: P
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (("install", "nothing-there"), "neither a folder with style.toml nor a wheel"),
-        (("install", "nothing-there.whl"), "no wheel nothing-there.whl"),
-        (("install", "empty"), "style.toml cannot be read"),
+        (("install", "nothing-there"), "no folder or wheel nothing-there"),
+        (("install", "project"), "Build its wheel with `python -m build project`"),
+        (("install", "empty"), "neither a style.toml nor a pyproject.toml"),
         (("remove", "paper"), "No pack paper is installed"),
     ],
 )
@@ -56,9 +59,10 @@ def test_what_cannot_be_is_said_in_a_sentence(
     words: str,
 ) -> None:
     (tmp_path / "empty").mkdir()
+    new_pack("wet-ink", tmp_path / "project", code=True)
     monkeypatch.chdir(tmp_path)
     code, _, err = run(capsys, *arguments, "--data", str(tmp_path / "data"))
-    assert code == 2
+    assert code != 0
     assert words in err
     assert "Traceback" not in err
 
@@ -89,3 +93,19 @@ def test_the_kit_and_the_packs_are_one_group_of_subcommands(words: list[str]) ->
 
 def test_without_a_subcommand_it_lists() -> None:
     assert _parser().parse_args(["styles", "--json"]).json
+
+
+def test_a_project_and_a_wheel_without_code_are_installed_as_their_folder_is(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, build_wheel: Callable[[Path], Path]
+) -> None:
+    data = ("--data", str(tmp_path / "data"))
+    new_pack("wet-ink", tmp_path / "wet-ink")
+    code, out, _ = run(capsys, "install", str(tmp_path / "wet-ink"), *data)
+    assert (code, out) == (0, "Installed wet-ink 0.1.0. Running servers and workers offer it within two seconds.\n")
+    for file in ("pyproject.toml", "wet_ink_pack/style.toml"):
+        path = tmp_path / "wet-ink" / file
+        path.write_text(path.read_text().replace('"0.1.0"', '"0.2.0"'))
+    code, out, _ = run(capsys, "install", str(build_wheel(tmp_path / "wet-ink")), *data)
+    assert (code, out[:24]) == (0, "Installed wet-ink 0.2.0.")
+    assert "wet_ink_pack" not in sys.modules
+    assert listed(capsys, *data)["wet-ink"]["version"] == "0.2.0"

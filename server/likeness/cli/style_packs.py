@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from likeness_engines import PackFile
 
 Read = Callable[[argparse.Namespace], "Settings"]
-ABOUT = """Install a folder with style.toml, which all running servers and workers offer within seconds, or a wheel.
-That is tried in a process of its own first, and used by what is started afterwards."""
+ABOUT = """Install a style without code, from a folder or a wheel, which all running servers and workers offer within
+seconds; or a wheel with code, which is tried in a process of its own first, and used by what is started afterwards."""
 
 
 def add_style_packs(styles: argparse.ArgumentParser, commands: Any, read: Read) -> None:
@@ -26,7 +26,7 @@ def add_style_packs(styles: argparse.ArgumentParser, commands: Any, read: Read) 
     styles.set_defaults(run=lambda arguments: list_installed(read(arguments), as_json=arguments.json))
     _add_place(styles, None)
     install_ = commands.add_parser("install", help="install a style pack, or another version of it", description=ABOUT)
-    install_.add_argument("pack", type=Path, metavar="FOLDER_OR_WHEEL", help="a folder with style.toml, or a wheel")
+    install_.add_argument("pack", type=Path, metavar="FOLDER_OR_WHEEL", help="a pack's folder, or its wheel")
     install_.set_defaults(run=lambda arguments: install(read(arguments), arguments.pack))
     remove_ = commands.add_parser("remove", help="offer a style no more; what is being drawn is finished")
     remove_.add_argument("name", metavar="NAME", help="the style's name")
@@ -60,20 +60,27 @@ def list_installed(settings: Settings, *, as_json: bool) -> int:
 
 
 def install(settings: Settings, pack: Path) -> int:
-    """Install a folder for all processes of the installation, or a wheel into this environment."""
+    """Install a pack of data alone for all processes of the installation, or one with code into this environment."""
     from likeness.code_packs.wheels import install_wheel  # noqa: PLC0415
     from likeness.packs import load_catalogue  # noqa: PLC0415
     from likeness.style_packs import StylePackError, install_folder  # noqa: PLC0415
+    from likeness_plugins.pack_source import open_pack_source  # noqa: PLC0415
 
-    if pack.suffix == ".whl":
-        for line in install_wheel(pack):
-            print(line)
-        return 0
-    if not pack.is_dir():
-        raise StylePackError(f"{pack} is neither a folder with style.toml nor a wheel. Check its name.")
-    with closing(_open(settings)) as safe:
-        new = install_folder(safe, settings, pack, base=load_catalogue(), model=_model(settings))
-    print(f"Installed {new.name} {new.version}. Running servers and workers offer it within two seconds.")
+    if not pack.exists():
+        raise StylePackError(f"There is no folder or wheel {pack}. Check its name.")
+    base, model = load_catalogue(), _model(settings)
+    with open_pack_source(str(pack)) as source:
+        folders = source.data_folders()
+        if folders is None and pack.is_dir():
+            raise StylePackError(f"{pack} has code. Build its wheel with `python -m build {pack}`, and install that.")
+        if folders is None:
+            for line in install_wheel(pack, source, settings, base=base, model=model):
+                print(line)
+            return 0
+        with closing(_open(settings)) as safe:
+            for folder in folders:
+                new = install_folder(safe, settings, folder, base=base, model=model)
+                print(f"Installed {new.name} {new.version}. Running servers and workers offer it within two seconds.")
     return 0
 
 

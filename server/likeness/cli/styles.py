@@ -16,7 +16,8 @@ CHECK: Final = """Say what an author must put right, one sentence each; 1 if the
 process of its own, for up to a minute and in up to 4 GB: that is no sandbox, so check the code of those whom you trust.
 A pack of data alone is read, and none of its code runs."""
 PREVIEW: Final = """Draw every look of a pack's styles from sample photos on one sheet, and each style's preview, which
-is its first look. The pack's own code runs in this process, once it has passed `check`."""
+is its first look. The pack's own code runs here, once it has passed `check`, and its hooks for avatars in a process of
+their own."""
 PLACE: Final = "a folder with a style.toml, a pack's project folder, a wheel, or an installed distribution"
 
 

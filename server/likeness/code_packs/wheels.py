@@ -4,55 +4,56 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator
-from importlib.metadata import EntryPoint, PackageNotFoundError, distribution, distributions
+from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 
-from likeness.code_packs.probe import probe
+from likeness.settings import Settings
 from likeness.style_packs.errors import StylePackError
-from likeness_plugins.discovery import GROUP
+from likeness.style_packs.limits import style_problems_here
+from likeness_engines import PackFile
+from likeness_plugins import Catalogue
+from likeness_plugins.pack_check import Checked, check_pack_source
+from likeness_plugins.pack_source import PackSource
 
 
-def install_wheel(wheel: Path) -> Iterator[str]:
-    """Try the wheel's packs, then let pip install it; says what was done. Raises StylePackError."""
+def install_wheel(
+    wheel: Path, source: PackSource, settings: Settings, *, base: Catalogue, model: PackFile
+) -> Iterator[str]:
+    """Try the packs of a wheel, which `source` looks at, then let pip install it; says what was done. `base` is what is
+    installed as code, `model` the model pack in use. Raises StylePackError.
+    """
     try:
         distribution("pip")
     except PackageNotFoundError:
         raise StylePackError("This environment has no pip. Install the wheel with what made the environment.") from None
-    if not wheel.is_file():
-        raise StylePackError(f"There is no wheel {wheel}. Check its name.")
-    with tempfile.TemporaryDirectory() as folder:
-        _pip(wheel, "--no-deps", "--no-index", "--no-compile", "--target", folder)
-        entries = [entry for each in distributions(path=[folder]) for entry in each.entry_points.select(group=GROUP)]
-        if not entries:
-            raise StylePackError(f'{wheel.name} is no pack: it has no entry point in the group "{GROUP}".')
-        for entry in entries:
-            yield _try(wheel, entry, Path(folder))
+    for pack in check_pack_source(source):
+        if problems := [*pack.problems, *_problems_here(pack, source, settings, base, model)]:
+            raise StylePackError("\n".join([*problems, f"Nothing of {wheel.name} was installed."]))
+        styles = ", ".join(style.name for style in pack.styles)
+        yield f"Tried the pack {pack.name}: {styles or 'no styles, hooks alone'}."
     _pip(wheel)
     yield f"Installed {wheel.name} here. Servers and workers use it from their next start."
 
 
-def _try(wheel: Path, entry: EntryPoint, folder: Path) -> str:
-    verdict = probe(entry.name, entry.value, [folder])
-    if verdict is None:
-        raise StylePackError(
-            f"The pack {entry.name} of {wheel.name} hung, crashed or used too much memory when it was tried. Nothing"
-            " was installed; use another version of it."
-        )
-    if verdict.problems:
-        raise StylePackError(
-            "\n".join(
-                [*verdict.problems, f"Nothing of {wheel.name} was installed. If a module is missing, install it."]
+def _problems_here(
+    pack: Checked, source: PackSource, settings: Settings, base: Catalogue, model: PackFile
+) -> Iterator[str]:
+    taken = {style: other for other in base.packs for style in other.styles}
+    for style in pack.styles:
+        other = taken.get(style.name)
+        if other is not None and other.distribution != source.distribution:
+            yield (
+                f"The distribution {other.distribution} already has a style {style.name}: rename one of them, or remove"
+                " that."
             )
-        )
-    return f"Tried the pack {entry.name}: {', '.join(verdict.styles) or 'no styles, hooks alone'}."
+        yield from style_problems_here(style, settings, model)
 
 
-def _pip(wheel: Path, *options: str) -> None:
+def _pip(wheel: Path) -> None:
     """A wheel runs no code when it is installed."""
     quiet = ("--quiet", "--no-input", "--disable-pip-version-check", "--only-binary", ":all:")
-    command = [sys.executable, "-m", "pip", "install", *quiet, *options, str(wheel)]
+    command = [sys.executable, "-m", "pip", "install", *quiet, str(wheel)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - the command is ours
     if done.returncode:
         raise StylePackError(f"pip could not install {wheel.name}:\n{done.stderr.strip()}")

@@ -45,7 +45,7 @@ class Shelf:
         self._safe = safe
         self._settings = settings
         self._model = model
-        self._base = within_limits(base, settings, model).watched(settings.hook_s)
+        self._base = within_limits(base, settings, model)
         self.catalogue = self._base
         self._cache = style_cache(settings)
         self._rows: list[Installed] = []

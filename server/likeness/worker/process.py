@@ -60,7 +60,7 @@ def _draw(safe: Safe, settings: Settings, worker: str, stop: threading.Event) ->
     cache = Path(settings.engine_cache) if settings.engine_cache else None
     engines = load_engines(pack, settings.backend, BackendOptions(settings.threads or None, cache))
     loop = RenderLoop(engines, lambda claims: safe.database.read(work.still_claimed, claims))
-    shelf = Shelf(safe, settings, load_catalogue(), pack.about)
+    shelf = Shelf(safe, settings, load_catalogue(settings.hook_s), pack.about)
     artist = Artist(safe, settings, Easel(engines, shelf, loop, _marker(settings, safe)), worker)
     jobs = JobRunner(settings, worker, artist.draw)
     lease = Lease(safe, worker, settings.lease_s)

@@ -271,9 +271,7 @@ class TestS3(ObjectsContract):
         assert objects.get("a") == b"x"
 
     @pytest.mark.parametrize("call", CALLS)
-    def test_a_failing_store_is_a_storage_error(
-        self, s3: S3Server, bucket: str, objects: Objects, call: str
-    ) -> None:
+    def test_a_failing_store_is_a_storage_error(self, s3: S3Server, bucket: str, objects: Objects, call: str) -> None:
         with s3.fail(about(bucket)) as fault, pytest.raises(StorageError, match="Check that the store is there"):
             CALLS[call](objects)
         assert fault.hits == 4

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from urllib.parse import urlsplit
 
-from likeness.code_packs.probe import admit
+from likeness.code_packs.admission import admit
 from likeness.errors import SettingsError
 from likeness.vault.errors import StorageError
 from likeness_plugins import KeyStore, PluginError, discover
