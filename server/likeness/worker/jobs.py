@@ -1,12 +1,13 @@
 """The queue of generations, on DBOS: durable, in the database of our own rows, and holding ids only.
 
-DBOS recovers only what its own process left; what dead workers left is put back here (`hand_on`), which calls its
-one function that is not public.
+DBOS recovers only what its own process left; what dead workers left is put back here (`hand_on`), which calls a
+function of it that is not public, as `stop` looks at its list of what runs.
 """
 
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable
 from typing import Final
 
@@ -24,6 +25,7 @@ VERSION: Final = "1"
 POLL_S: Final = 0.1
 # Attempts are counted in our own rows; DBOS's limit would end a job without a word to us.
 NO_LIMIT: Final = 1_000_000
+WRITING_S: Final = 5.0
 _OPEN: Final = ("ENQUEUED", "PENDING", "DELAYED")
 
 
@@ -102,10 +104,9 @@ class JobRunner:
         from dbos import DBOS  # noqa: PLC0415
         from dbos._serialization import DBOSPortableJSONSerializer  # noqa: PLC0415
 
-        self._dbos = DBOS
         self._at_once = settings.generations_at_once
         _quiet()
-        DBOS(
+        self._dbos = DBOS(
             config={
                 "name": APPLICATION,
                 "system_database_url": settings.database_url,
@@ -132,7 +133,12 @@ class JobRunner:
         self._dbos._recover_pending_workflows(dead)
 
     def stop(self) -> None:
-        """Take no more jobs; those under way must have ended or raised."""
+        """Take no more jobs; those under way must have ended or raised, and DBOS has a moment to write that down: what
+        it could not, it would go on trying after its connections are closed, and keep the process.
+        """
+        late = time.monotonic() + WRITING_S
+        while self._dbos._active_workflows_set.activeList() and time.monotonic() < late:
+            time.sleep(0.01)
         self._dbos.destroy(workflow_completion_timeout_sec=0)
 
 
