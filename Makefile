@@ -23,7 +23,7 @@ demo: $(VENV)/.run
 	@cd $(HERE) && $(PY) benchmarks/demo.py render out/demo
 
 test: $(VENV)/.test
-	cd $(HERE) && $(PY) -m pytest -m "not slow"
+	cd $(HERE) && $(PY) -m pytest -m "not slow" --numprocesses auto --maxprocesses 4 --dist loadfile
 
 parity: $(VENV)/.test
 	cd $(HERE) && $(PY) -m pytest -m slow
