@@ -19,6 +19,7 @@ from likeness.cli import main
 from likeness.provenance import COMPOSITE_SOURCE_TYPE, DIGITAL_SOURCE_TYPE, read_provenance
 from likeness_engines import bundled_pack
 from tests.certificates import Authority
+from tests.style_packs.packs import pack
 
 QUICK = ("--count", "3", "--steps", "1", "--seed", "5")
 
@@ -64,6 +65,13 @@ def test_the_same_seed_gives_the_same_pictures(photos: list[Path], tmp_path: Pat
     for path in sorted((tmp_path / "a").glob("0*.webp")):
         with Image.open(path) as first, Image.open(tmp_path / "b" / path.name) as second:
             assert first.tobytes() == second.tobytes()  # the files differ in their signatures
+
+
+def test_a_style_that_was_installed_without_code_is_drawn(photos: list[Path], out: Path, tmp_path: Path) -> None:
+    data = ["--data", str(tmp_path / "data")]
+    assert main(["styles", "install", str(pack(tmp_path / "paper", lora=True)), *data]) == 0
+    assert run(photos, "--styles", "paper,comic", *data, "--out", str(out)) == 0
+    assert {avatar["style"] for avatar in listing(out)["avatars"]} == {"paper", "comic"}
 
 
 def test_every_file_is_signed_as_made_by_a_model(photos: list[Path], out: Path, tmp_path: Path) -> None:

@@ -140,6 +140,9 @@ def _add_render(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--count", type=_between(1, 300), default=30, metavar="N", help="how many avatars (default 30)")
     parser.add_argument("--steps", type=_between(1, 50), metavar="N", help="denoising steps (default: the pack's)")
     parser.add_argument("--seed", type=_between(0, 2**32 - 1), metavar="N", help="makes a run repeatable")
+    installation = "data folder in which styles without code are installed (default ./likeness-data)"
+    parser.add_argument("--data", type=Path, metavar="DIR", help=installation)
+    parser.add_argument("--config", type=Path, metavar="FILE", help="settings of that installation as TOML")
     parser.add_argument("--pack", type=Path, metavar="DIR", help="model pack (default: the bundled miniature)")
     parser.add_argument(
         "--backend",
@@ -192,7 +195,7 @@ def _run_render(arguments: argparse.Namespace) -> int:
         certificate=arguments.certificate,
         key=arguments.key,
     )
-    return render(command)
+    return render(command, lambda: _settings(arguments))
 
 
 def _run_provenance(arguments: argparse.Namespace) -> int:

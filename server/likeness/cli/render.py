@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import msgspec
@@ -19,6 +19,7 @@ from likeness.packs import DEFAULT_STYLES, choose_styles, crop_side, load_catalo
 from likeness.photos import MOST_BYTES, Crop, read_photos
 from likeness.plan import plan_renders
 from likeness.provenance import Marker, open_marker
+from likeness.settings import Settings
 from likeness_engines import BackendOptions, load_engines
 from likeness_plugins import Catalogue
 
@@ -41,11 +42,18 @@ class RenderCommand(msgspec.Struct, frozen=True):
     key: str = ""
 
 
-def render(command: RenderCommand) -> int:
-    """Draw the avatars and say where they are; after Ctrl-C, what is done stays and is listed."""
+def render(command: RenderCommand, settings: Callable[[], Settings]) -> int:
+    """Draw the avatars and say where they are; after Ctrl-C, what is done stays and is listed. `settings` are those of
+    the installation where styles without code are looked for.
+    """
     clock = _Clock()
     catalogue = load_catalogue()
-    styles = choose_styles(catalogue, command.styles or DEFAULT_STYLES)
+    wanted = command.styles or DEFAULT_STYLES
+    if not catalogue.styles.keys() >= set(wanted):
+        from likeness.cli.installation import installed_styles  # noqa: PLC0415 - most commands need no database
+
+        catalogue = installed_styles(settings(), catalogue)
+    styles = choose_styles(catalogue, wanted)
     pack = open_model_pack(command.pack)
     crops = read_crops(command.photos, catalogue, crop_side(pack.about))
     seed = secrets.randbits(32) if command.seed is None else command.seed

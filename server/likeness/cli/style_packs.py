@@ -12,9 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from likeness.safe import Safe
     from likeness.settings import Settings
-    from likeness_engines import PackFile
 
 Read = Callable[[argparse.Namespace], "Settings"]
 ABOUT = """Install a style without code, from a folder or a wheel, which all running servers and workers offer within
@@ -39,20 +37,16 @@ def add_style_packs(styles: argparse.ArgumentParser, commands: Any, read: Read) 
 
 def list_installed(settings: Settings, *, as_json: bool) -> int:
     """Print all styles of the installation; 1 when a pack has a problem."""
-    from likeness.cli.listing import list_styles  # noqa: PLC0415 - help must not wait
+    from likeness.cli.installation import installed_styles  # noqa: PLC0415 - help must not wait
+    from likeness.cli.listing import list_styles  # noqa: PLC0415
     from likeness.database import UnavailableError  # noqa: PLC0415
     from likeness.packs import load_catalogue  # noqa: PLC0415
-    from likeness.style_packs import Shelf  # noqa: PLC0415
 
     catalogue, unknown = load_catalogue(), ""
-    if _has_database(settings):
-        try:
-            with closing(_open(settings)) as safe:
-                shelf = Shelf(safe, settings, catalogue, _model(settings))
-                shelf.look()
-                catalogue = shelf.catalogue
-        except UnavailableError as error:
-            unknown = f"Styles that were installed without code are not listed. {error}"
+    try:
+        catalogue = installed_styles(settings, catalogue)
+    except UnavailableError as error:
+        unknown = f"Styles that were installed without code are not listed. {error}"
     code = list_styles(catalogue, as_json=as_json)
     if unknown:
         print(unknown, file=sys.stderr)
@@ -61,6 +55,7 @@ def list_installed(settings: Settings, *, as_json: bool) -> int:
 
 def install(settings: Settings, pack: Path) -> int:
     """Install a pack of data alone for all processes of the installation, or one with code into this environment."""
+    from likeness.cli.installation import model_in_use, open_installation  # noqa: PLC0415
     from likeness.code_packs.wheels import install_wheel  # noqa: PLC0415
     from likeness.packs import load_catalogue  # noqa: PLC0415
     from likeness.style_packs import StylePackError, install_folder  # noqa: PLC0415
@@ -68,7 +63,7 @@ def install(settings: Settings, pack: Path) -> int:
 
     if not pack.exists():
         raise StylePackError(f"There is no folder or wheel {pack}. Check its name.")
-    base, model = load_catalogue(), _model(settings)
+    base, model = load_catalogue(), model_in_use(settings)
     with open_pack_source(str(pack)) as source:
         folders = source.data_folders()
         if folders is None and pack.is_dir():
@@ -77,7 +72,7 @@ def install(settings: Settings, pack: Path) -> int:
             for line in install_wheel(pack, source, settings, base=base, model=model):
                 print(line)
             return 0
-        with closing(_open(settings)) as safe:
+        with closing(open_installation(settings)) as safe:
             for folder in folders:
                 new = install_folder(safe, settings, folder, base=base, model=model)
                 print(f"Installed {new.name} {new.version}. Running servers and workers offer it within two seconds.")
@@ -86,10 +81,11 @@ def install(settings: Settings, pack: Path) -> int:
 
 def remove(settings: Settings, name: str) -> int:
     """Withdraw a style from all processes of the installation."""
+    from likeness.cli.installation import open_installation  # noqa: PLC0415
     from likeness.packs import load_catalogue  # noqa: PLC0415
     from likeness.style_packs import remove as withdraw  # noqa: PLC0415
 
-    with closing(_open(settings)) as safe:
+    with closing(open_installation(settings)) as safe:
         gone = withdraw(safe, name, base=load_catalogue())
     print(f"Removed {gone.name} {gone.version}. What was begun with it is finished; its files go in two hours.")
     return 0
@@ -109,22 +105,3 @@ def _add_place(command: argparse.ArgumentParser, default: object) -> None:
     command.add_argument("--data", type=Path, default=default, metavar="DIR", help=about)
     about = "settings as TOML; see `likeness settings`"
     command.add_argument("--config", type=Path, default=default, metavar="FILE", help=about)
-
-
-def _has_database(settings: Settings) -> bool:
-    """A list makes no data folder."""
-    return not settings.database_url.startswith("sqlite") or (settings.data / "likeness.db").exists()
-
-
-def _open(settings: Settings) -> Safe:
-    from likeness.cli.serve import prepare  # noqa: PLC0415
-    from likeness.safe import open_safe  # noqa: PLC0415
-
-    prepare(settings)
-    return open_safe(settings)
-
-
-def _model(settings: Settings) -> PackFile:
-    from likeness.packs import describe_model_pack  # noqa: PLC0415
-
-    return describe_model_pack(Path(settings.pack) if settings.pack else None)
