@@ -17,9 +17,10 @@ from likeness.retention import reconcile as reconciling
 from likeness.retention import sweep
 from likeness.retention.promise import check_promise
 from likeness.retention.reconcile import reconcile
-from likeness.style_packs import Shelf, StylePackError, install_folder, remove
+from likeness.style_packs import Shelf, StylePackError, install_folder, limits, remove
 from likeness.style_packs.archive import digest_of
 from likeness.vault import StorageError
+from likeness_engines import read_lora
 from tests.style_packs.conftest import BASE, House
 from tests.style_packs.packs import ABOUT, HEAD, pack, write_lora
 
@@ -176,7 +177,23 @@ def test_a_cache_that_lost_something_is_filled_again(house: House) -> None:
     unpacked.write_bytes(unpacked.read_bytes()[:-100])
     assert not house.shelf(cache).catalogue.problems
     assert unpacked.read_bytes() == (house.folder / "paper" / "paper.safetensors").read_bytes()
-    assert [each.name for each in cache.iterdir()] == [paper.digest]
+    assert {each.name for each in cache.iterdir()} == {paper.digest, f"{paper.digest}.good"}
+
+
+def test_a_start_reads_again_only_what_may_have_changed(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[object] = []
+    monkeypatch.setattr(limits, "read_lora", lambda *given: read.append(given) or read_lora(*given))
+    paper = house.install(pack(house.folder / "paper", lora=True))
+    cache = house.folder / "cache"
+    for process in (house.shelf(cache), house.shelf(cache)):
+        assert "paper" in process.catalogue.styles
+    assert len(read) == 2  # before it was installed, and when it was unpacked
+    (cache / paper.digest / "paper.safetensors").touch()
+    assert not house.shelf(cache).catalogue.problems
+    assert len(read) == 3
+    strict = house.shelf(cache, style_lora_rank=3)
+    assert "style_lora_rank allows 3" in problems(strict)
+    assert "paper" in house.shelf(cache).catalogue.styles
 
 
 def test_only_what_the_description_names_is_packed(house: House) -> None:

@@ -20,6 +20,7 @@ from likeness.records.style_packs import Installed
 from likeness.safe import Safe
 from likeness.settings import Settings
 from likeness.style_packs.archive import unpack
+from likeness.style_packs.checked import Checked
 from likeness.style_packs.errors import StylePackError
 from likeness.style_packs.limits import style_problems_here, within_limits
 from likeness.vault import StorageError
@@ -48,6 +49,7 @@ class Shelf:
         self._base = within_limits(base, settings, model)
         self.catalogue = self._base
         self._cache = style_cache(settings)
+        self._checked = Checked(self._cache, settings, model)
         self._rows: list[Installed] = []
         self._opened: dict[str, _Opened] = {}  # by the pack's id
         self._looking = threading.Lock()
@@ -75,6 +77,9 @@ class Shelf:
             opened = [(row, self._open_or_wait(row)) for row in offered]
             self._forget(rows)
             self.catalogue = self._with(opened)
+            for row, each in opened:
+                if each.style is not None:
+                    self._checked.remember(row.digest)
 
     def choose(self, names: Sequence[str]) -> list[Style]:
         """Styles of a running generation by name, also those withdrawn since it began. Raises UnknownStyleError, and
@@ -141,8 +146,10 @@ class Shelf:
         return self._opened[row.id]
 
     def _unpack(self, row: Installed) -> _Opened:
+        is_good = self._checked.is_good(row.digest)
         try:
-            style = style_from_folder(unpack(self._cache, row.digest, lambda: self._fetch(row)))
+            folder = self._cache / row.digest if is_good else unpack(self._cache, row.digest, lambda: self._fetch(row))
+            style = style_from_folder(folder)
         except StylePackError as error:
             return _refused(row, str(error))
         except StyleError as error:
@@ -153,7 +160,7 @@ class Shelf:
             ) from error
         if (style.name, style.version) != (row.name, row.version):
             return _refused(row, f"Its archive is that of {style.name} {style.version}. Install it again.")
-        problems = style_problems_here(style, self._settings, self._model)
+        problems = [] if is_good else style_problems_here(style, self._settings, self._model)
         return _Opened(None if problems else style, tuple(problems))
 
     def _fetch(self, row: Installed) -> bytes:
