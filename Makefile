@@ -40,6 +40,7 @@ bench: $(VENV)/.test
 	cd $(HERE) && $(PY) benchmarks/likeness.py --photos "$(PHOTOS)"
 	cd $(HERE) && $(PY) benchmarks/render.py
 	cd $(HERE) && $(PY) benchmarks/provenance.py
+	cd $(HERE) && $(PY) benchmarks/style_kit.py
 	cd $(HERE) && $(PY) benchmarks/serve.py
 
 $(VENV)/.venv:

@@ -33,11 +33,12 @@ class Memory(msgspec.Struct, frozen=True):
 
 
 class Server(msgspec.Struct, frozen=True):
-    """Where it listens, the process of the API, and the secret of the platform's tokens."""
+    """Where it listens, the process of the API, the secret of the platform's tokens, and its data folder."""
 
     address: str
     pid: int
     secret: str
+    data: Path
 
     def token(self) -> str:
         """A token of a Plus user whom nobody has seen before."""
@@ -77,15 +78,16 @@ class Server(msgspec.Struct, frozen=True):
 def start_server(threads: int, *options: str, program: Sequence[str] = LIKENESS) -> Iterator[Server]:
     """Serve until the block ends; then the processes and all that they stored are gone."""
     secret = secrets.token_hex(32)
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("LIKENESS_")}
-    environment |= {f"LIKENESS_{name}": value for name, value in _settings(threads, secret).items()}
     with tempfile.TemporaryDirectory(prefix="likeness-serve-") as name, (Path(name) / "log").open("w+") as log:
-        command = [*program, "serve", "--data", f"{name}/data", "--port", "0", *options]
+        settings = {**_settings(threads, secret), "STYLE_CACHE": f"{name}/styles"}
+        environment = environment_with(**{f"LIKENESS_{key}": value for key, value in settings.items()})
+        data = Path(name) / "data"
+        command = [*program, "serve", "--data", str(data), "--port", "0", *options]
         process = subprocess.Popen(command, cwd=name, env=environment, stdout=subprocess.PIPE, stderr=log, text=True)
         server = None
         try:
             assert process.stdout is not None
-            server = Server(process.stdout.readline().rpartition(" ")[2].strip(), process.pid, secret)
+            server = Server(process.stdout.readline().rpartition(" ")[2].strip(), process.pid, secret, data)
             _wait_until_ready(server, process)
             yield server
         except BaseException:
@@ -93,6 +95,11 @@ def start_server(threads: int, *options: str, program: Sequence[str] = LIKENESS)
             raise
         finally:
             _stop(process, server)
+
+
+def environment_with(**variables: str) -> dict[str, str]:
+    """This process's environment without settings of a server, and with these variables."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("LIKENESS_")} | variables
 
 
 def say(what: str) -> None:
