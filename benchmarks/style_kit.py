@@ -3,7 +3,7 @@
 Everything is compared with the same thing without packs, by turns in one run. `likeness styles` runs as a user runs
 it, the server is a real one on loopback, packs are those of `likeness styles new`, and LoRAs have random weights of the
 bank's full rank, which take as long as trained ones. A start is what the service does with styles when it starts,
-packs' imports included. Four minutes; `--installs 3 --starts 5 --turns 2` takes one.
+packs' imports included. Four minutes on free cores; `--installs 3 --starts 5 --turns 2` takes one.
 """
 
 from __future__ import annotations
@@ -68,8 +68,8 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--installs", type=int, default=10, metavar="N", help="into a running server (default 10)")
-    parser.add_argument("--starts", type=int, default=15, metavar="N", help="turns with and without packs (default 15)")
-    parser.add_argument("--turns", type=int, default=7, metavar="N", help="of thirty renders each way (default 7)")
+    parser.add_argument("--starts", type=int, default=12, metavar="N", help="turns with and without packs (default 12)")
+    parser.add_argument("--turns", type=int, default=5, metavar="N", help="of thirty renders each way (default 5)")
     parser.add_argument("--out", type=Path)
     arguments = parser.parse_args()
     # An end by `kill` or `timeout` cleans up like any other.
