@@ -22,7 +22,7 @@ MODEL = describe_model_pack(None)
 
 def make_data(name: str, folder: Path, *, lora: bool) -> Path:
     """A folder with style.toml and a preview; a LoRA has random weights of the full rank, in all layers of the bank."""
-    data = _make(name, folder, code=False)
+    data = new_pack(name, folder).parent
     if lora:
         write_lora(data / "style.safetensors", rank=MODEL.lora.rank)
         with (data / "style.toml").open("a") as description:
@@ -42,7 +42,7 @@ def install_data(data: Path, packs: Iterator[Path]) -> None:
 
 def install_code(name: str, project: Path, site: Path) -> None:
     """A pack with a hook of its own, in a folder of installed distributions."""
-    module = _make(name, project, code=True)
+    module = new_pack(name, project, "code").parent
     shutil.copytree(module, site / module.name)
     compileall.compile_dir(site / module.name, quiet=1)
     info = site / f"likeness_{name.replace('-', '_')}-0.1.0.dist-info"
@@ -52,9 +52,3 @@ def install_code(name: str, project: Path, site: Path) -> None:
     files = [path for folder in (site / module.name, info) for path in sorted(folder.rglob("*")) if path.is_file()]
     lines = [f"{path.relative_to(site)},,{path.stat().st_size}\n" for path in files]
     (info / "RECORD").write_text("".join([*lines, f"{info.name}/RECORD,,\n"]))
-
-
-def _make(name: str, folder: Path, *, code: bool) -> Path:
-    """The folder of the pack's module and style.toml."""
-    new_pack(name, folder, code=code)
-    return folder / f"{name.replace('-', '_')}_pack"

@@ -1,10 +1,12 @@
-"""Writing a new pack: `template/data` is a whole one, New Style; `template/code` is what differs where it has code."""
+"""Writing a new pack. `template/folder` is a whole one, New Style; `template/data` makes a project of it, and
+`template/code` has what differs where the project has code.
+"""
 
 from __future__ import annotations
 
 import shutil
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
 from likeness_plugins.checks import SLUG
 from likeness_plugins.errors import PackSourceError
@@ -13,10 +15,20 @@ TEMPLATE: Final = Path(__file__).with_name("template")
 LONGEST_NAME: Final = 50
 NOBODY: Final = "Your Name"  # the author, until there is one
 NOT_TEXT: Final = (".webp",)
+Kind = Literal["folder", "data", "code"]
+LAYERS: Final[dict[Kind, tuple[str, ...]]] = {
+    "folder": ("folder",),
+    "data": ("folder", "data"),
+    "code": ("folder", "data", "code"),
+}
+MODULE: Final = Path("new_style_pack")
+IN_MODULE: Final = ("style.toml", "preview.webp")  # in a project, the module's; all else is the project's
 
 
-def new_pack(name: str, folder: Path, *, code: bool = False) -> None:
-    """Write the pack of a style `name`, a slug, into a folder that is not there yet. Raises PackSourceError."""
+def new_pack(name: str, folder: Path, kind: Kind = "data") -> Path:
+    """Write the pack of a style `name`, a slug, into a folder that is not there yet; answers the file to edit, its
+    `style.toml`. Raises PackSourceError.
+    """
     if not SLUG.fullmatch(name) or len(name) > LONGEST_NAME:
         raise PackSourceError(
             f"The name {name!r:.60} is no slug: use lower-case letters, digits and single hyphens,"
@@ -29,20 +41,26 @@ def new_pack(name: str, folder: Path, *, code: bool = False) -> None:
     except OSError as error:
         raise PackSourceError(f"{folder} cannot be made ({error.strerror}): choose another --out.") from error
     try:
-        _write(_files(code), name, folder)
+        _write(_files(kind), name, folder)
     except OSError as error:
         shutil.rmtree(folder, ignore_errors=True)  # nobody's but ours: it was not there
         raise PackSourceError(f"The pack cannot be written to {folder} ({error.strerror}): free some room.") from error
+    [described] = folder.rglob("style.toml")
+    return described
 
 
-def _files(code: bool) -> dict[Path, Path]:
+def _files(kind: Kind) -> dict[Path, Path]:
     """Where each file goes within the pack -> where it lies; an installer's bytecode is none of them."""
     return {
-        path.relative_to(layer): path
-        for layer in (TEMPLATE / "data", *([TEMPLATE / "code"] if code else []))
-        for path in sorted(layer.rglob("*"))
+        _place(path.relative_to(TEMPLATE / layer), kind): path
+        for layer in LAYERS[kind]
+        for path in sorted((TEMPLATE / layer).rglob("*"))
         if path.is_file() and "__pycache__" not in path.parts
     }
+
+
+def _place(path: Path, kind: Kind) -> Path:
+    return MODULE / path if kind != "folder" and str(path) in IN_MODULE else path
 
 
 def _write(files: dict[Path, Path], name: str, folder: Path) -> None:

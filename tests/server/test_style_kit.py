@@ -18,7 +18,7 @@ from likeness.packs import load_catalogue
 from likeness.provenance import COMPOSITE_SOURCE_TYPE, DIGITAL_SOURCE_TYPE
 from likeness.style_kit import _words
 from likeness_plugins import PackSourceError, child_process, trial
-from likeness_plugins.new_pack import NOBODY, TEMPLATE, new_pack
+from likeness_plugins.new_pack import NOBODY, TEMPLATE, Kind, new_pack
 from likeness_plugins.pack_check import check_pack_source
 from likeness_plugins.pack_source import open_pack_source
 from miniature.vocabulary import words
@@ -55,14 +55,14 @@ def check(capsys: pytest.CaptureFixture[str]) -> Callable[[Path | str], tuple[in
 @pytest.fixture
 def data(tmp_path: Path) -> Path:
     """A style's folder with no project around it."""
-    new_pack("paper", tmp_path / "made")
-    edit(tmp_path / "made" / "paper_pack", NOBODY, "Me")
-    return (tmp_path / "made" / "paper_pack").rename(tmp_path / "paper")
+    new_pack("paper", tmp_path / "paper", "folder")
+    edit(tmp_path / "paper", NOBODY, "Me")
+    return tmp_path / "paper"
 
 
 def project(folder: Path, code: str) -> Path:
     """A project `odd` whose module has this code."""
-    new_pack("odd", folder, code=True)
+    new_pack("odd", folder, "code")
     (folder / "odd_pack" / "__init__.py").write_text(code)
     return folder
 
@@ -73,46 +73,70 @@ def edit(folder: Path, old: str, new: str, name: str = "style.toml") -> None:
     (folder / name).write_text(text.replace(old, new, 1))
 
 
-@pytest.mark.parametrize("options", [[], ["--code"]])
+@pytest.mark.parametrize(
+    ("options", "described"),
+    [
+        ([], "wet_ink_pack/style.toml"),
+        (["--code"], "wet_ink_pack/style.toml"),
+        (["--folder"], "style.toml"),
+    ],
+)
 def test_a_new_pack_passes_its_check_and_its_own_tests(
-    options: list[str], tmp_path: Path, check: Callable[[Path], tuple[int, str]]
+    options: list[str],
+    described: str,
+    tmp_path: Path,
+    check: Callable[[Path], tuple[int, str]],
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     folder = tmp_path / "deep" / "wet-ink"
     assert main(["styles", "new", "wet-ink", *options, "--out", str(folder)]) == 0
+    steps = [f"{folder / described},", f"preview {folder} ", f"check {folder}", f"install {folder}"]
+    told = capsys.readouterr().out
+    assert [step for _, step in sorted((told.index(step), step) for step in steps)] == steps
     code, said = check(folder)
     assert (code, "nothing to put right (wet-ink with 12 looks)" in said) == (0, True)
     assert "Note: The author of the style wet-ink is Your Name: put yours there" in said
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"]
-    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout
     texts = [path for path in folder.rglob("*") if path.suffix in (".py", ".toml", ".yml", ".md") and path.is_file()]
     written = "".join(path.read_text() for path in texts)
     assert not {name for name in ("new-style", "new_style", "New Style") if name in written}
     assert "Wet Ink" in written
+    if "--folder" in options:
+        return
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"]
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
 
 
-def test_what_a_new_pack_has(tmp_path: Path) -> None:
-    new_pack("wet-ink", tmp_path / "wet-ink")
+@pytest.mark.parametrize(
+    ("kind", "more"),
+    [
+        ("folder", {"preview.webp", "style.toml"}),
+        (
+            "data",
+            {
+                ".github/workflows/test.yml",
+                ".gitignore",
+                "pyproject.toml",
+                "tests/test_pack.py",
+                "wet_ink_pack/__init__.py",
+                "wet_ink_pack/preview.webp",
+                "wet_ink_pack/style.toml",
+            },
+        ),
+    ],
+)
+def test_what_a_new_pack_has(kind: Kind, more: set[str], tmp_path: Path) -> None:
+    new_pack("wet-ink", tmp_path / "wet-ink", kind)
     files = {
         str(path.relative_to(tmp_path / "wet-ink")) for path in (tmp_path / "wet-ink").rglob("*") if path.is_file()
     }
-    assert files == {
-        ".github/workflows/test.yml",
-        ".gitignore",
-        "LICENSE",
-        "README.md",
-        "pyproject.toml",
-        "tests/test_pack.py",
-        "wet_ink_pack/__init__.py",
-        "wet_ink_pack/preview.webp",
-        "wet_ink_pack/style.toml",
-    }
+    assert files == {"LICENSE", "README.md"} | more
 
 
-@pytest.mark.parametrize("layer", ["data", "code"])
-def test_the_preview_of_a_new_pack_says_that_a_model_drew_it(layer: str) -> None:
-    with Image.open(TEMPLATE / layer / "new_style_pack" / "preview.webp") as preview:
+@pytest.mark.parametrize("place", ["folder", "code/new_style_pack"])
+def test_the_preview_of_a_new_pack_says_that_a_model_drew_it(place: str) -> None:
+    with Image.open(TEMPLATE / place / "preview.webp") as preview:
         assert preview.size == (256, 256)
         assert DIGITAL_SOURCE_TYPE in preview.info["xmp"].decode()
 
@@ -123,7 +147,7 @@ def test_a_wheel_and_an_installed_pack_are_checked_too(
     check: Callable[[Path | str], tuple[int, str]],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    new_pack("wet-ink", tmp_path / "wet-ink", code=True)
+    new_pack("wet-ink", tmp_path / "wet-ink", "code")
     edit(tmp_path / "wet-ink" / "wet_ink_pack", NOBODY, "Me")
     wheel = build_wheel(tmp_path / "wet-ink")
     assert check(wheel) == (0, "wet-ink: nothing to put right (wet-ink with 12 looks).\n")
@@ -274,7 +298,7 @@ def test_bad_code_is_named(
     code: str, sentence: str, tmp_path: Path, check: Callable[[Path], tuple[int, str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "hidden")
-    code = code.replace("PREVIEW", str(TEMPLATE / "data" / "new_style_pack" / "preview.webp"))
+    code = code.replace("PREVIEW", str(TEMPLATE / "folder" / "preview.webp"))
     exit_code, said = check(project(tmp_path / "odd", code))
     assert (exit_code, said.startswith("odd: ")) == (1, True), said
     assert sentence in said
@@ -366,7 +390,7 @@ def test_the_sheet_and_the_preview(
 
 
 def test_a_hook_of_a_pack_is_seen_on_its_sheet(photos: list[Path], tmp_path: Path) -> None:
-    new_pack("framed", tmp_path / "framed", code=True)
+    new_pack("framed", tmp_path / "framed", "code")
     out = ["--out", str(tmp_path / "sheet.webp")]
     assert main(["styles", "preview", str(tmp_path / "framed"), "--photos", str(photos[0].parent), *out]) == 0
     with Image.open(tmp_path / "framed" / "framed_pack" / "preview.webp") as preview:

@@ -59,7 +59,7 @@ def test_what_cannot_be_is_said_in_a_sentence(
     words: str,
 ) -> None:
     (tmp_path / "empty").mkdir()
-    new_pack("wet-ink", tmp_path / "project", code=True)
+    new_pack("wet-ink", tmp_path / "project", "code")
     monkeypatch.chdir(tmp_path)
     code, _, err = run(capsys, *arguments, "--data", str(tmp_path / "data"))
     assert code != 0

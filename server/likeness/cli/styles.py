@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, Final
 if TYPE_CHECKING:
     from likeness.style_kit import Verdict
 
-NEW: Final = """Write a whole pack, to be changed: a style of twelve looks, a preview, tests, a licence, a README.
-It passes `likeness styles check` as it comes."""
+NEW: Final = """Write a whole pack, to be changed: a style of twelve looks, a preview, a licence, a README, and around
+them a project with tests. It passes `likeness styles check` as it comes."""
 CHECK: Final = """Say what an author must put right, one sentence each; 1 if there is anything. Code of a pack runs in a
 process of its own, for up to a minute and in up to 4 GB: that is no sandbox, so check the code of those whom you trust.
 A pack of data alone is read, and none of its code runs."""
@@ -25,7 +25,11 @@ def add_kit(commands: Any) -> None:
     """Add the subcommands to those of `likeness styles`."""
     new = commands.add_parser("new", help="write a new style pack", description=NEW)
     new.add_argument("name", metavar="NAME", help="the style's name: lower-case letters, digits, hyphens")
-    new.add_argument("--code", action="store_true", help="with a module that finishes avatars, not with data alone")
+    kind = new.add_mutually_exclusive_group()
+    about = "with a module that finishes avatars, not with data alone"
+    kind.add_argument("--code", dest="kind", action="store_const", const="code", default="data", help=about)
+    about = "the style's folder alone: no project, so nothing to build"
+    kind.add_argument("--folder", dest="kind", action="store_const", const="folder", default="data", help=about)
     new.add_argument("--out", type=Path, metavar="DIR", help="a new folder for it (default ./NAME)")
     new.set_defaults(run=_run_new)
     check = commands.add_parser("check", help="say what is wrong with a style pack", description=CHECK)
@@ -47,9 +51,13 @@ def _run_new(arguments: argparse.Namespace) -> int:
     if arguments.name in load_catalogue().styles:
         raise PackSourceError(f"There is a style {arguments.name} already: choose another name.")
     folder = arguments.out or Path(arguments.name)
-    new_pack(arguments.name, folder, code=arguments.code)
-    print(f"The pack is in {folder}. Look at it, then make it yours:")
+    described = new_pack(arguments.name, folder, arguments.kind)
+    print(f"The pack is in {folder}. Edit {described}, which has its looks, then:")
     print(f"  likeness styles preview {folder} --photos DIR\n  likeness styles check {folder}")
+    if arguments.kind == "code":
+        print(f"  python -m build {folder}\n  likeness styles install {folder}/dist/*.whl")
+    else:
+        print(f"  likeness styles install {folder}")
     return 0
 
 
