@@ -64,7 +64,7 @@ def _warnings(style: Style, words: set[str]) -> Iterator[str]:
     if unknown:
         yield (
             f"The style {style.name} uses {', '.join(unknown)}, which the bundled miniature does not know. Leave that"
-            " to larger models, or use the words of its model card."
+            " to larger models, or use its words: `likeness styles new` writes them into style.toml."
         )
 
 

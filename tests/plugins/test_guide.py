@@ -16,12 +16,15 @@ import msgspec
 import pluggy
 import pytest
 
+from likeness_engines import BUNDLED_PACK, read_pack
 from likeness_plugins import Look, Publication, Recipe, Style, hookspecs, style_from_folder
 from likeness_plugins.checks import FAMILIES, FEWEST_LOOKS, PREVIEW_BYTES, PROMPT_LETTERS
+from likeness_plugins.new_pack import TEMPLATE
 from miniature.vocabulary import COLOURS, INKS, KINDS, PAPERS, TEMPLATES, TOUCHES, words
 
 ROOT = Path(__file__).parent.parent.parent
 GUIDE = (ROOT / "plugins" / "README.md").read_text()
+NEW_STYLE = (TEMPLATE / "folder" / "style.toml").read_text()
 HOOKS = {name: hook for name, hook in vars(hookspecs).items() if name.startswith("likeness_")}
 WORDS = "The miniature's words"
 SOURCES = [ROOT / "plugins", ROOT / "server" / "likeness", ROOT / "engines" / "likeness_engines", pluggy]
@@ -99,8 +102,25 @@ def test_the_colours_are_those_of_the_miniature() -> None:
 
 
 def test_the_words_are_counted() -> None:
-    [count] = re.findall(r"knows (\d+) words", section(WORDS))
-    assert int(count) == len([word for word in words() if word.isalpha()])
+    card = (ROOT / "engines" / "miniature" / "README.md").read_text()
+    counts = re.findall(r"knows (\d+) words", section(WORDS) + card)
+    assert counts == [str(len([word for word in words() if word.isalpha()]))] * 2
+
+
+def test_what_is_read_of_a_prompt_is_the_miniatures() -> None:
+    read = f"{read_pack(BUNDLED_PACK).prompt_length - 2} words and commas"
+    assert read in section(WORDS)
+    assert read in NEW_STYLE
+
+
+def test_a_new_style_has_the_words_of_the_miniature_in_its_comments() -> None:
+    """An author who has the wheel alone has no model card."""
+    comments = [line[1:].strip() for line in NEW_STYLE.splitlines() if line.startswith("#")]
+    for first, sentence in TEMPLATES.items():
+        choices = {"kind": KINDS[first], "touch": TOUCHES.get(first, ())}
+        listed = {name: f"({' | '.join(values)})" for name, values in choices.items()}
+        assert sentence.format(a="COLOUR", b="COLOUR", **listed) in comments
+    assert f"COLOUR is one of: {', '.join(COLOURS)}." in " ".join(comments)
 
 
 def test_the_joined_prompts_are_in_these_words() -> None:
