@@ -1,11 +1,14 @@
 """New Style: its looks are in `style.toml`; the margin around its avatars is drawn here."""
 
-from pathlib import Path
-from typing import Any
+from __future__ import annotations
 
-import numpy as np
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from likeness_plugins import Style, hookimpl, style_from_folder
+
+if TYPE_CHECKING:
+    from likeness_plugins.hookspecs import Picture
 
 MARGIN = 1 / 24  # of a side
 
@@ -17,11 +20,12 @@ def likeness_styles() -> list[Style]:
 
 
 @hookimpl
-def likeness_finish_avatar(avatar: Any, style: Style) -> Any:
+def likeness_finish_avatar(avatar: Picture, style: Style) -> Picture | None:
     """Leave a white margin, as around a print; the avatars of other styles come here too, and are left alone."""
     if style.name != "new-style":
         return None
     margin = round(len(avatar) * MARGIN)
-    printed = np.full_like(avatar, 255)
-    printed[margin:-margin, margin:-margin] = avatar[margin:-margin, margin:-margin]
+    printed = avatar.copy()
+    printed[:margin] = printed[-margin:] = 255
+    printed[:, :margin] = printed[:, -margin:] = 255
     return printed

@@ -1,7 +1,8 @@
 """What a server checks when it loads the pack."""
 
-import new_style_pack
 from likeness_plugins.testing import check_pack
+
+import new_style_pack
 
 
 def test_the_pack_conforms() -> None:
