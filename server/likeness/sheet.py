@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Sequence
 from typing import Final
 
@@ -13,6 +14,7 @@ from PIL import Image, ImageDraw, ImageFont
 TILE, GAP, MARGIN, LABEL = 224, 12, 36, 40
 PHOTO: Final = 128
 COLUMNS: Final = 6
+Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 PAPER, INK, FAINT = (250, 249, 246), (28, 27, 31), (120, 118, 124)
 
 
@@ -44,12 +46,22 @@ def _rows(tiles: Sequence[Tile]) -> int:
 
 def _draw_band(sheet: Image.Image, title: str, tiles: Sequence[Tile], top: int) -> None:
     draw = ImageDraw.Draw(sheet)
-    draw.text((MARGIN, top + 8), title, INK, ImageFont.load_default(22))
+    large, small = ImageFont.load_default(22), ImageFont.load_default(15)
+    draw.text((MARGIN, top + 8), shorten(title, large, sheet.width - 2 * MARGIN), INK, large)
     for number, tile in enumerate(tiles):
         left = MARGIN + number % COLUMNS * (TILE + GAP)
         upper = top + LABEL + number // COLUMNS * (TILE + LABEL)
         _paste(sheet, tile.pixels, (left, upper), TILE)
-        draw.text((left + 2, upper + TILE + 6), tile.caption, FAINT, ImageFont.load_default(15))
+        draw.text((left + 2, upper + TILE + 6), shorten(tile.caption, small, TILE - 4), FAINT, small)
+
+
+def shorten(text: str, font: Font, width: int) -> str:
+    """The text on one line of at most so many pixels; … stands for what is left out."""
+    line = " ".join(text.split())
+    if font.getlength(line) <= width:
+        return line
+    fits = bisect_left(range(len(line)), True, key=lambda letters: font.getlength(line[:letters] + "…") > width) - 1
+    return line[:fits].rstrip() + "…"
 
 
 def _paste(sheet: Image.Image, pixels: NDArray[np.uint8], corner: tuple[int, int], side: int) -> None:

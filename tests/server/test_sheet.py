@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
-from likeness.sheet import COLUMNS, PAPER, Tile, draw_sheet
+from likeness.sheet import COLUMNS, LABEL, MARGIN, PAPER, TILE, Tile, draw_sheet
 
 RED = np.full((256, 256, 3), (255, 0, 0), np.uint8)
 BLUE = np.full((256, 256, 3), (0, 0, 255), np.uint8)
@@ -33,3 +34,15 @@ def test_a_full_row_more_makes_the_sheet_higher_not_wider() -> None:
 def test_styles_without_avatars_take_no_room() -> None:
     with_empty = draw_sheet([BLUE], [("Comic", [Tile(RED, "Look")]), ("Neon", [])])
     assert with_empty.shape == draw_sheet([BLUE], [("Comic", [Tile(RED, "Look")])]).shape
+
+
+@pytest.mark.parametrize(
+    "caption", ["A look with a title that goes on and on and on", "i" * 10_000, "two\nlines\nof it"]
+)
+def test_a_caption_stays_below_its_tile(caption: str) -> None:
+    sheet = draw_sheet([BLUE], [(caption, [Tile(RED, caption), Tile(RED, "")])])
+    captions = sheet[-MARGIN - LABEL : -MARGIN]
+    assert (captions[:, : MARGIN + TILE] != PAPER).any()
+    assert (captions[:, MARGIN + TILE :] == PAPER).all()
+    assert (sheet[-MARGIN:] == PAPER).all()
+    assert (sheet[:, -MARGIN:] == PAPER).all()
