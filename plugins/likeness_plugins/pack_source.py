@@ -68,6 +68,8 @@ def open_pack_source(place: str) -> Iterator[PackSource]:
     path = Path(place)
     if path.is_dir():
         yield _folder(path.resolve())
+    elif path.is_file() and path.name == "style.toml":  # its folder is meant, and no project around it
+        yield _of_style(path.resolve().parent)
     elif path.is_file() and path.suffix == ".whl":
         with TemporaryDirectory(prefix="likeness-") as unpacked:
             yield _wheel(path, Path(unpacked).resolve())
@@ -79,8 +81,12 @@ def _folder(folder: Path) -> PackSource:
     if (folder / "pyproject.toml").is_file():
         return _project(folder)
     if (folder / "style.toml").is_file():
-        return PackSource(folder.name, folder)
+        return _of_style(folder)
     raise PackSourceError(f"{folder} has neither a style.toml nor a pyproject.toml: name the folder of a pack.")
+
+
+def _of_style(folder: Path) -> PackSource:
+    return PackSource(folder.name, folder)
 
 
 def _project(folder: Path) -> PackSource:
@@ -123,7 +129,7 @@ def _installed(name: str) -> PackSource:
         entries = _entries_of(distribution)
     except (metadata.PackageNotFoundError, ValueError) as error:
         raise PackSourceError(
-            f"There is no {name}: name a folder of a pack, a wheel, or an installed distribution."
+            f"There is no pack {name}: name a folder of one, a wheel, or an installed distribution."
         ) from error
     if not entries:
         raise PackSourceError(f"The distribution {name} names no pack: it has no entry point in the group {GROUP}.")

@@ -8,16 +8,18 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 from PIL import Image
 from safetensors.numpy import save_file
 
 from likeness.cli import main
+from likeness.cli.style_preview import plan_looks
 from likeness.packs import load_catalogue
 from likeness.provenance import COMPOSITE_SOURCE_TYPE, DIGITAL_SOURCE_TYPE
 from likeness.style_kit import _words
-from likeness_plugins import PackSourceError, child_process, trial
+from likeness_plugins import PackSourceError, child_process, style_from_folder, trial
 from likeness_plugins.new_pack import NOBODY, TEMPLATE, Kind, new_pack
 from likeness_plugins.pack_check import check_pack_source
 from likeness_plugins.pack_source import open_pack_source
@@ -96,6 +98,7 @@ def test_a_new_pack_passes_its_check_and_its_own_tests(
     code, said = check(folder)
     assert (code, "nothing to put right (wet-ink with 12 looks)" in said) == (0, True)
     assert "Note: The author of the style wet-ink is Your Name: put yours there" in said
+    assert check(folder / described)[0] == 0  # the file stands for its folder
     texts = [path for path in folder.rglob("*") if path.suffix in (".py", ".toml", ".yml", ".md") and path.is_file()]
     written = "".join(path.read_text() for path in texts)
     assert not {name for name in ("new-style", "new_style", "New Style") if name in written}
@@ -389,6 +392,14 @@ def test_the_sheet_and_the_preview(
         assert check_pack_source(source)[0].problems == []
 
 
+def test_a_look_more_at_the_end_changes_no_other(data: Path) -> None:
+    style = style_from_folder(data)
+    fewer = msgspec.structs.replace(style, looks=style.looks[:-1])
+    drawn, before = ([(r.look, r.photo, r.seed) for r in plan_looks([each], 5)] for each in (style, fewer))
+    assert drawn[:-1] == before
+    assert {photo for _, photo, _ in drawn} == set(range(5))
+
+
 def test_a_hook_of_a_pack_is_seen_on_its_sheet(photos: list[Path], tmp_path: Path) -> None:
     new_pack("framed", tmp_path / "framed", "code")
     out = ["--out", str(tmp_path / "sheet.webp")]
@@ -401,6 +412,7 @@ def test_a_hook_of_a_pack_is_seen_on_its_sheet(photos: list[Path], tmp_path: Pat
     ("photos_of", "out", "words"),
     [
         ("nowhere", "a.webp", "cannot be listed"),
+        ("empty", "a.webp", "/empty has no photos, files that end in .jpg, "),
         ("paper", "a.webp", "1 photo given"),
         ("paper", "no/a.webp", "no .webp"),
     ],
@@ -408,6 +420,7 @@ def test_a_hook_of_a_pack_is_seen_on_its_sheet(photos: list[Path], tmp_path: Pat
 def test_a_preview_that_cannot_be_drawn(
     photos_of: str, out: str, words: str, data: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    (data.parent / "empty").mkdir()
     arguments = ["--photos", str(data.parent / photos_of), "--out", str(data.parent / out)]
     assert main(["styles", "preview", str(data), *arguments]) != 0
     assert words in capsys.readouterr().err

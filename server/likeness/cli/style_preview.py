@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
-import msgspec
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
@@ -19,7 +18,7 @@ from likeness.errors import OutputError
 from likeness.generation import Avatar, draw
 from likeness.packs import crop_side, open_model_pack
 from likeness.photos import Crop
-from likeness.plan import PlannedRender, plan_renders
+from likeness.plan import UNCHANGED, PlannedRender
 from likeness.provenance import COMPOSITE_SOURCE_TYPE, encode_webp, open_marker
 from likeness.sheet import Tile, draw_sheet
 from likeness_engines import BackendOptions, ModelPack, load_engines
@@ -57,14 +56,17 @@ def preview_styles(source: PackSource, photos: Path, out: Path | None, model: Pa
 
 def _photos(folder: Path) -> list[Path]:
     try:
-        return sorted(path for path in folder.iterdir() if path.suffix.lower() in PHOTO_ENDINGS)
+        photos = sorted(path for path in folder.iterdir() if path.suffix.lower() in PHOTO_ENDINGS)
     except OSError as error:
         raise OutputError(f"The photos in {folder} cannot be listed ({error.strerror}): check --photos.") from error
+    if not photos:
+        raise OutputError(f"{folder} has no photos, files that end in {', '.join(PHOTO_ENDINGS)}: check --photos.")
+    return photos
 
 
 def _draw(pack: ModelPack, catalogue: Catalogue, crops: Sequence[Crop]) -> dict[tuple[str, str], Pixels]:
     """(style, look) -> avatar; what could not be drawn is said."""
-    plan = list(_plan(catalogue, [crop.quality for crop in crops]))
+    plan = plan_looks(catalogue.styles.values(), len(crops))
     engines = load_engines(pack, options=BackendOptions(cache=default_cache(None)))
     console, drawn = Console(highlight=False), {}
     with show_progress(console) as progress:
@@ -79,13 +81,15 @@ def _draw(pack: ModelPack, catalogue: Catalogue, crops: Sequence[Crop]) -> dict[
     return drawn
 
 
-def _plan(catalogue: Catalogue, qualities: Sequence[float]) -> Iterator[PlannedRender]:
-    """Each look of each style once, as a generation of that many avatars would have it."""
-    index = 0
-    for style in catalogue.styles.values():
-        for render in plan_renders([style], qualities, len(style.looks), SEED):
-            yield msgspec.structs.replace(render, index=index)
-            index += 1
+def plan_looks(styles: Iterable[Style], photos: int) -> list[PlannedRender]:
+    """Each look of each style once. Its place in the style alone decides its photo and its seed, so that a look that is
+    added at the end changes no other.
+    """
+    looks = [(style, look, place) for style in styles for place, look in enumerate(style.looks)]
+    return [
+        PlannedRender(index, style, look, place % photos, SEED + place, UNCHANGED)
+        for index, (style, look, place) in enumerate(looks)
+    ]
 
 
 def _tiles(style: Style, drawn: Mapping[tuple[str, str], Pixels]) -> list[Tile]:

@@ -18,7 +18,7 @@ A pack of data alone is read, and none of its code runs."""
 PREVIEW: Final = """Draw every look of a pack's styles from sample photos on one sheet, and each style's preview, which
 is its first look. The pack's own code runs here, once it has passed `check`, and its hooks for avatars in a process of
 their own."""
-PLACE: Final = "a folder with a style.toml, a pack's project folder, a wheel, or an installed distribution"
+PLACE: Final = "a folder with a style.toml or that file, a pack's project folder, a wheel, or an installed distribution"
 
 
 def add_kit(commands: Any) -> None:
