@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Callable, Iterator, Mapping
+from typing import Final
 
 import msgspec
 
 from likeness.packs import BUILTIN_PACKS, describe_model_pack
-from likeness_engines import LoraError
+from likeness_engines import BUNDLED_PACK, LoraError
 from likeness_engines.lora_file import read_lora
+from likeness_engines.text import Prompts
 from likeness_plugins import Style
 from likeness_plugins.discovery import builtin_packs, load_packs
 from likeness_plugins.new_pack import NOBODY
 from likeness_plugins.pack_check import check_pack_source
 from likeness_plugins.pack_source import PackSource
+
+CLIP_TOKENS: Final = 75
+CLIP_WORDS: Final = re.compile(r"\w+|[^\w\s]+")  # each is a token or more
 
 
 class Verdict(msgspec.Struct, frozen=True):
@@ -66,6 +72,25 @@ def _warnings(style: Style, words: set[str]) -> Iterator[str]:
             f"The style {style.name} uses {', '.join(unknown)}, which the bundled miniature does not know. Leave that"
             " to larger models, or use its words: `likeness styles new` writes them into style.toml."
         )
+    yield from _cut(style)
+
+
+def _cut(style: Style) -> Iterator[str]:
+    """Prompts that are read in part, which nobody says when they are drawn."""
+    length = describe_model_pack(None).prompt_length
+    words = length - 2  # two tokens begin and end it
+    miniature = Prompts(BUNDLED_PACK / "tokenizer", length + 1)
+    readers: tuple[tuple[str, str, Callable[[str], bool]], ...] = (
+        ("the bundled miniature", f"{words} words and commas", lambda prompt: miniature.count(prompt) > words),
+        ("Stable Diffusion", f"{CLIP_TOKENS} tokens", lambda prompt: len(CLIP_WORDS.findall(prompt)) > CLIP_TOKENS),
+    )
+    for reader, most, is_cut in readers:
+        cut = [look.name for look in style.looks if is_cut(look.prompt)]
+        if cut:
+            yield (
+                f"Of the prompts of {', '.join(cut)} in the style {style.name}, {reader} reads the beginning alone,"
+                f" {most}: put first what it shall draw."
+            )
 
 
 def _words(style: Style) -> set[str]:

@@ -238,13 +238,23 @@ def test_a_lora_must_fit_the_bundled_model(data: Path, check: Callable[[Path], t
     assert "(320, 4)" in said
 
 
-def test_words_that_the_miniature_does_not_know_are_a_note(
-    data: Path, check: Callable[[Path], tuple[int, str]]
+@pytest.mark.parametrize(
+    ("prompt", "notes"),
+    [
+        ("crimson zeppelin", ["The style paper uses zeppelin, which the bundled miniature does not know."]),
+        ("gold " * 22, []),
+        ("gold " * 23, ["Of the prompts of rose-press in the style paper, the bundled miniature reads"]),
+        ("gold, " * 38, ["the bundled miniature reads the beginning", "Stable Diffusion reads the beginning"]),
+        ("ink, " * 10 + "antidisestablishmentarianism", ["uses antidis", "the bundled miniature reads"]),
+    ],
+)
+def test_words_that_are_not_understood_or_not_read_are_a_note(
+    data: Path, check: Callable[[Path], tuple[int, str]], prompt: str, notes: list[str]
 ) -> None:
-    edit(data, "crimson ink", "crimson zeppelin")
+    edit(data, "sketch portrait, crimson ink on cream paper, stripes", prompt)
     code, said = check(data)
-    assert code == 0
-    assert "Note: The style paper uses zeppelin, which the bundled miniature does not know." in said
+    assert (code, said.count("Note: ")) == (0, len(notes))
+    assert all(note in said for note in notes), said
 
 
 def test_the_built_in_looks_use_every_word_of_the_miniature() -> None:
