@@ -10,6 +10,7 @@ def test_my_key_store():
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -18,11 +19,12 @@ import pluggy
 from likeness_plugins import hookspecs
 from likeness_plugins.checks import style_problems
 from likeness_plugins.key_store_checks import check_key_store
-from likeness_plugins.style import Style
+from likeness_plugins.style import Look, Style
 
 __all__ = ["check_key_store", "check_pack", "sample_picture"]
 
-SIDE = 64
+SIDES = (64, 256)
+LARGE_SIDE = 1024  # once a pack, since it takes its time
 NOT_YOURS = "somebody-elses://keys"
 
 
@@ -58,9 +60,9 @@ def examine_pack(plugin: Any, vocabulary: set[str] | None = None) -> tuple[list[
     return valid, problems
 
 
-def sample_picture(seed: int = 0) -> Any:
-    """A picture to try hooks on: uint8 [64, 64, 3]."""
-    return np.random.default_rng(seed).integers(0, 256, (SIDE, SIDE, 3), np.uint8)
+def sample_picture(seed: int = 0, side: int = SIDES[0]) -> Any:
+    """A picture to try hooks on: uint8 [side, side, 3]."""
+    return np.random.default_rng(seed).integers(0, 256, (side, side, 3), np.uint8)
 
 
 def _hook_problems(plugin: Any) -> list[str]:
@@ -90,21 +92,39 @@ def _unknown_words(style: Style, vocabulary: set[str]) -> list[str]:
 
 
 def _call_hooks(plugin: Any, styles: list[Style]) -> list[str]:
-    """Call the picture hooks once a style with a sample picture, and look at what comes back."""
-    problems = []
-    picture = sample_picture()
-    for style in styles:
-        arguments = {"avatar": picture.copy(), "style": style, "look": style.looks[0]}
-        finished = _call(plugin, "likeness_finish_avatar", arguments)
-        if finished is not None and _form(finished) != _form(picture):
-            problems.append(f"likeness_finish_avatar returned {_form(finished)}: keep shape and type.")
-        problems += _reason_problems("likeness_review_avatar", _call(plugin, "likeness_review_avatar", arguments))
-    problems += _reason_problems("likeness_review_photo", _call(plugin, "likeness_review_photo", {"photo": picture}))
-    crops = [sample_picture(seed) for seed in range(3)]
+    """Call the hooks, and look at what comes back; each call has a picture of its own, to spoil as it likes."""
+    tried = (_avatar_problems(plugin, *trial) for trial in _trials(styles))
+    problems = next((found for found in tried if found), [])
+    photo, *crops = (sample_picture(seed, SIDES[-1]) for seed in range(4))
+    reason = _call(plugin, "likeness_review_photo", {"photo": photo})
+    problems += _reason_problems("likeness_review_photo", reason)
     reason = _call(plugin, "likeness_review_photos", {"crops": crops, "user": "somebody"})
+    problems += _reason_problems("likeness_review_photos", reason)
     if _call(plugin, "likeness_key_store", {"location": NOT_YOURS}) is not None:
         problems.append(f"likeness_key_store opened {NOT_YOURS}: return None for what you do not know.")
-    return problems + _reason_problems("likeness_review_photos", reason)
+    return problems
+
+
+def _trials(styles: list[Style]) -> Iterator[tuple[Style, Look, int]]:
+    """The first and the last look of each style, with the side of a picture to try it on; a large one once."""
+    for style in styles:
+        for look in (style.looks[0], style.looks[-1]):
+            yield from ((style, look, side) for side in SIDES)
+    for style in styles[:1]:
+        yield style, style.looks[0], LARGE_SIDE
+
+
+def _avatar_problems(plugin: Any, style: Style, look: Look, side: int) -> list[str]:
+    picture, about = sample_picture(side=side), {"style": style, "look": look}
+    finished = _call(plugin, "likeness_finish_avatar", {"avatar": picture.copy(), **about})
+    problems = []
+    if finished is not None and _form(finished) != _form(picture):
+        problems.append(
+            f"likeness_finish_avatar returned {_form(finished)} for {_form(picture)} of the look {look.name}: keep"
+            " shape and type."
+        )
+    reason = _call(plugin, "likeness_review_avatar", {"avatar": picture, **about})
+    return problems + _reason_problems("likeness_review_avatar", reason)
 
 
 def _form(picture: Any) -> str:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
 
 import likeness_plugins
-from likeness_plugins import hookimpl
-from likeness_plugins.testing import check_pack
+from likeness_plugins import Look, Style, hookimpl
+from likeness_plugins.testing import check_pack, examine_pack
 
 ROOT = Path(__file__).parent.parent.parent
 
@@ -54,6 +56,11 @@ def module(**hooks: object) -> ModuleType:
     return made
 
 
+def style_of(prompt: str) -> Style:
+    looks = tuple(Look(f"l{n}", f"{prompt} {n}") for n in range(10))
+    return Style("s", "S", "A style.", looks, "MIT", "Me")
+
+
 def test_the_kit_names_an_unmarked_hook() -> None:
     with pytest.raises(AssertionError, match="likeness_styles is not marked"):
         check_pack(module(likeness_styles=list))
@@ -69,8 +76,40 @@ def test_the_kit_names_what_a_hook_returns_wrongly() -> None:
         check_pack(module(likeness_review_photo=hookimpl(lambda photo: 3)))
 
 
+def finish_of(wrong: Callable[[Any, Look], bool]) -> Callable[..., Any]:
+    """A finish that spoils what it was given, and halves the avatars for which it is wrong."""
+
+    def likeness_finish_avatar(avatar: Any, look: Look) -> Any:
+        assert avatar.std() > 50  # nobody else has spoilt it
+        avatar[:] = 0
+        return avatar[::2] if wrong(avatar, look) else avatar
+
+    return likeness_finish_avatar
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        (lambda avatar, look: False, ""),
+        (lambda avatar, look: True, "uint8 (32, 64, 3) for uint8 (64, 64, 3) of the look l0"),
+        (lambda avatar, look: look.name == "l9", "uint8 (32, 64, 3) for uint8 (64, 64, 3) of the look l9"),
+        (lambda avatar, look: len(avatar) == 256, "uint8 (128, 256, 3) for uint8 (256, 256, 3) of the look l0"),
+        (lambda avatar, look: len(avatar) == 1024, "uint8 (512, 1024, 3) for uint8 (1024, 1024, 3) of the look l0"),
+    ],
+)
+def test_the_kit_tries_the_first_and_the_last_look_at_several_sizes(
+    wrong: Callable[[Any, Look], bool], said: str
+) -> None:
+    pack = module(
+        likeness_styles=hookimpl(lambda: [style_of("oil portrait")]),
+        likeness_finish_avatar=hookimpl(finish_of(wrong)),
+        likeness_review_avatar=hookimpl(lambda avatar: None if avatar.std() > 50 else 3),
+        likeness_review_photo=hookimpl(lambda photo: None if photo.shape == (256, 256, 3) else 3),
+    )
+    _, problems = examine_pack(pack)
+    assert problems == ([f"likeness_finish_avatar returned {said}: keep shape and type."] if said else [])
+
+
 def test_the_kit_names_words_that_the_model_does_not_know() -> None:
-    looks = tuple(likeness_plugins.Look(f"l{n}", f"oil portrait {n}") for n in range(10))
-    style = likeness_plugins.Style("s", "S", "A style.", looks, "MIT", "Me")
     with pytest.raises(AssertionError, match="'7'"):
-        check_pack(module(likeness_styles=hookimpl(lambda: [style])), vocabulary={"oil", "portrait"})
+        check_pack(module(likeness_styles=hookimpl(lambda: [style_of("oil portrait")])), vocabulary={"oil", "portrait"})

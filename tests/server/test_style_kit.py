@@ -302,7 +302,7 @@ def test_no_code_of_a_pack_of_data_runs(
         (STYLE + "\n@hookimpl\ndef likeness_review_photo(picture): return None\n", "picture"),
         (
             STYLE + "\n@hookimpl\ndef likeness_finish_avatar(avatar): return 'nonsense'\n",
-            "likeness_finish_avatar returned 'nonsense': keep shape and type.",
+            "returned 'nonsense' for uint8 (64, 64, 3) of the look look-0: keep shape and type.",
         ),
         (STYLE + "\n@hookimpl\ndef likeness_review_photo(photo): return 3\n", "likeness_review_photo returned 3"),
     ],
