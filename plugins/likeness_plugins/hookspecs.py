@@ -34,7 +34,11 @@ def likeness_review_photo(photo: Picture) -> str | None:
 
 @hookspec
 def likeness_review_photos(crops: Sequence[Picture], user: str) -> str | None:
-    """Return a reason to refuse a whole set of crops (not one person, a minor, a public figure), or None."""
+    """Return a reason to refuse a whole set of crops (not one person, a minor, a public figure), or None.
+
+    `user` is a keyed digest of who uploads, the same for one user of one installation. It is not the `sub` that a
+    Publication names, from which nobody gets it without the installation's secret. In `likeness render` it is "local".
+    """
 
 
 @hookspec

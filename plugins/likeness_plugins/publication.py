@@ -9,8 +9,9 @@ import msgspec
 
 
 class Publication(msgspec.Struct, frozen=True):
-    """A new profile picture or story. `user` is the `sub` of the platform's token; `url` is the image, public until
-    `until` or, where that is None, until it is taken back.
+    """A new profile picture or story. `user` is the `sub` of the platform's token, or "local" on a server without
+    tokens, and never the digest that `likeness_review_photos` gets; `url` is the image, public until `until` or, where
+    that is None, until it is taken back.
     """
 
     kind: Literal["picture", "story"]
