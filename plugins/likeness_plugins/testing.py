@@ -26,6 +26,9 @@ __all__ = ["check_key_store", "check_pack", "sample_picture"]
 SIDES = (64, 256)
 LARGE_SIDE = 1024  # once a pack, since it takes its time
 NOT_YOURS = "somebody-elses://keys"
+SOMEBODYS = Style(
+    "somebody-elses", "Somebody Else's", "A style of another pack.", (Look("look", "portrait"),), "MIT", "Somebody"
+)
 
 
 def check_pack(plugin: Any, vocabulary: set[str] | None = None) -> list[Style]:
@@ -106,12 +109,14 @@ def _call_hooks(plugin: Any, styles: list[Style]) -> list[str]:
 
 
 def _trials(styles: list[Style]) -> Iterator[tuple[Style, Look, int]]:
-    """The first and the last look of each style, with the side of a picture to try it on; a large one once."""
-    for style in styles:
+    """The first and the last look of each style, with the side of a picture to try it on; a large one once. Hooks for
+    avatars are called for everybody's styles.
+    """
+    for style in (*styles, SOMEBODYS):
         for look in (style.looks[0], style.looks[-1]):
             yield from ((style, look, side) for side in SIDES)
-    for style in styles[:1]:
-        yield style, style.looks[0], LARGE_SIDE
+    style = (*styles, SOMEBODYS)[0]
+    yield style, style.looks[0], LARGE_SIDE
 
 
 def _avatar_problems(plugin: Any, style: Style, look: Look, side: int) -> list[str]:

@@ -305,6 +305,10 @@ def test_no_code_of_a_pack_of_data_runs(
             "returned 'nonsense' for uint8 (64, 64, 3) of the look look-0: keep shape and type.",
         ),
         (STYLE + "\n@hookimpl\ndef likeness_review_photo(photo): return 3\n", "likeness_review_photo returned 3"),
+        (
+            "from likeness_plugins import hookimpl\n@hookimpl\ndef likeness_review_avatar(avatar): return 3\n",
+            "likeness_review_avatar returned 3",
+        ),
     ],
 )
 def test_bad_code_is_named(
