@@ -11,28 +11,24 @@ import torch
 
 from likeness_engines.importing import ImportRequest, import_checkpoint
 from miniature.autoencoder import train_autoencoder
-from miniature.dataset import prepare
+from miniature.dataset import FETCH, PortraitsError, prepare
 from miniature.decoder import tune_decoder
 from miniature.prompts import write_tokenizer
 from miniature.unet import build_scheduler, encode_pairs, train_painter
-
-FETCH = (
-    "clone https://github.com/Hainish/congress-images-225x275 (721 public-domain portraits)"
-    " and pass its folder of JPEGs"
-)
 
 
 def main() -> int:
     """Run every stage that is not yet done; a run that was stopped goes on where it was."""
     arguments = _parse()
-    if not any(arguments.photos.glob("*.jpg")):
-        print(f"No .jpg portraits in {arguments.photos}: {FETCH}.", file=sys.stderr)
-        return 2
     if arguments.out.exists():
         print(f"{arguments.out} exists already: name a new folder for the pack.", file=sys.stderr)
         return 2
     torch.manual_seed(0)
-    pairs = prepare(arguments.photos, arguments.work)
+    try:
+        pairs = prepare(arguments.photos, arguments.work)
+    except PortraitsError as error:
+        print(error, file=sys.stderr)
+        return 2
     tokenizer = write_tokenizer(arguments.work / "diffusers" / "tokenizer")
     autoencoder = train_autoencoder(pairs, arguments.work)
     data = encode_pairs(pairs, autoencoder, tokenizer, arguments.work)

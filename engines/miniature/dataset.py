@@ -5,9 +5,11 @@ them.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
+from functools import partial
 from pathlib import Path
+from typing import Final
 
 import cv2
 import msgspec
@@ -18,20 +20,42 @@ from numpy.typing import NDArray
 from miniature.backdrops import Image, degrade, draw_backdrop, relight, tint_person
 from miniature.cutout import cut_out
 from miniature.teachers import draw
-from miniature.vocabulary import STYLES, draw_look
+from miniature.vocabulary import STYLES, LookWords, draw_look
 
 SIDE = 256
 # The crop's side in face widths; the server's go from 1.9 down to 1.4.
 WIDE = 2.0
-POSES = 2
 INPUTS_PER_POSE = 3
-LOOKS_PER_STYLE = 2
-TARGETS_PER_POSE = LOOKS_PER_STYLE * len(STYLES)
 HELD_OUT = Path(__file__).with_name("held_out.txt")
+FETCH: Final = (
+    "clone https://github.com/Hainish/congress-images-225x275 (721 public-domain portraits)"
+    " and pass its folder of JPEGs"
+)
+
+
+class PortraitsError(Exception):
+    """A folder from which nothing can be learnt; the text is for whoever named it."""
+
+
+class Lesson(msgspec.Struct, frozen=True):
+    """What is taught: in how many poses each person is drawn, in how many looks of each style, and by whom; `teacher`
+    is a function of a module, since processes hand it on.
+    """
+
+    styles: tuple[str, ...]
+    looks_per_style: int
+    poses: int
+    teacher: Callable[[Image, Image, LookWords], Image]
+
+    def draw_looks(self, rng: np.random.Generator) -> list[LookWords]:
+        return [draw_look(style, rng) for style in self.styles for _ in range(self.looks_per_style)]
+
+
+FIVE_STYLES: Final = Lesson(STYLES, looks_per_style=2, poses=2, teacher=draw)
 
 
 class Pairs(msgspec.Struct, frozen=True):
-    """What is on disk: pose i has inputs[i] (uint8 [3, 256, 256, 3]), targets[i] (uint8 [10, 256, 256, 3]) and
+    """What is on disk: pose i has inputs[i] (uint8 [3, 256, 256, 3]), targets[i] (uint8 [looks, 256, 256, 3]) and
     prompts[i].
     """
 
@@ -40,10 +64,10 @@ class Pairs(msgspec.Struct, frozen=True):
     prompts: list[list[str]]
 
 
-def prepare(photos: Path, work: Path) -> Pairs:
-    """Make the pairs of all people who are not held out, once; later calls read them back."""
+def prepare(photos: Path, work: Path, lesson: Lesson = FIVE_STYLES) -> Pairs:
+    """Make the pairs of all people who are not held out, once; later calls read them back. Raises PortraitsError."""
     if not (work / "prompts.json").exists():
-        _write_pairs(_read_people(photos), work)
+        _write_pairs(_read_people(photos), work, lesson)
     return Pairs(
         np.load(work / "inputs.npy", mmap_mode="r"),
         np.load(work / "targets.npy", mmap_mode="r"),
@@ -77,20 +101,25 @@ def cut_person(path: Path) -> tuple[NDArray[np.uint8], Image] | None:
 def _read_people(photos: Path) -> list[tuple[NDArray[np.uint8], Image]]:
     held_out = set(HELD_OUT.read_text().split())
     paths = [path for path in sorted(photos.glob("*.jpg")) if path.name not in held_out]
+    if not paths:
+        raise PortraitsError(f"No .jpg portraits in {photos}: {FETCH}.")
     with ProcessPoolExecutor() as pool:
         people = [person for person in pool.map(cut_person, paths, chunksize=8) if person is not None]
     print(f"{len(people)} of {len(paths)} portraits cut out", flush=True)
+    if not people:
+        raise PortraitsError(f"No portrait in {photos} shows a person who can be cut out: {FETCH}.")
     return people
 
 
-def _write_pairs(people: list[tuple[NDArray[np.uint8], Image]], work: Path) -> None:
+def _write_pairs(people: list[tuple[NDArray[np.uint8], Image]], work: Path, lesson: Lesson) -> None:
     work.mkdir(parents=True, exist_ok=True)
-    count = len(people) * POSES
+    count = len(people) * lesson.poses
     inputs = open_memmap(work / "inputs.npy", "w+", np.uint8, (count, INPUTS_PER_POSE, SIDE, SIDE, 3))
-    targets = open_memmap(work / "targets.npy", "w+", np.uint8, (count, TARGETS_PER_POSE, SIDE, SIDE, 3))
+    looks = len(lesson.styles) * lesson.looks_per_style
+    targets = open_memmap(work / "targets.npy", "w+", np.uint8, (count, looks, SIDE, SIDE, 3))
     prompts: list[list[str]] = []
     with ProcessPoolExecutor(initializer=_share, initargs=([pixels for pixels, _ in people],)) as pool:
-        poses = pool.map(_draw_pose, _jobs(people), chunksize=4)
+        poses = pool.map(partial(_draw_pose, lesson), _jobs(people, lesson.poses), chunksize=4)
         for index, (drawn_inputs, drawn_targets, drawn_prompts) in enumerate(poses):
             inputs[index], targets[index] = drawn_inputs, drawn_targets
             prompts.append(drawn_prompts)
@@ -110,21 +139,23 @@ def _share(crops: list[NDArray[np.uint8]]) -> None:
     _PICTURES.extend(crop.astype(np.float32) / 255 for crop in crops[::6])
 
 
-def _jobs(people: list[tuple[NDArray[np.uint8], Image]]) -> Iterator[tuple[int, NDArray[np.uint8], Image]]:
-    for pose in range(POSES):
+def _jobs(people: list[tuple[NDArray[np.uint8], Image]], poses: int) -> Iterator[tuple[int, NDArray[np.uint8], Image]]:
+    for pose in range(poses):
         for index, (pixels, mask) in enumerate(people):
             yield pose * len(people) + index, pixels, mask
 
 
-def _draw_pose(job: tuple[int, NDArray[np.uint8], Image]) -> tuple[NDArray[np.uint8], NDArray[np.uint8], list[str]]:
+def _draw_pose(
+    lesson: Lesson, job: tuple[int, NDArray[np.uint8], Image]
+) -> tuple[NDArray[np.uint8], NDArray[np.uint8], list[str]]:
     index, pixels, mask = job
     rng = np.random.default_rng(index)
     rgb, alpha = _move(pixels.astype(np.float32) / 255, mask, rng)
     if rng.random() < 0.4:
         rgb = tint_person(rgb, rng)
     inputs = [_photograph(rgb, alpha, rng) for _ in range(INPUTS_PER_POSE)]
-    looks = [draw_look(style, rng) for style in STYLES for _ in range(LOOKS_PER_STYLE)]
-    targets = [draw(rgb, alpha, look) for look in looks]
+    looks = lesson.draw_looks(rng)
+    targets = [lesson.teacher(rgb, alpha, look) for look in looks]
     return _bytes(inputs), _bytes(targets), [look.prompt for look in looks]
 
 

@@ -33,11 +33,12 @@ def train(
     checkpoint: Path,
     sheet: Callable[[nn.Module, int], None],
 ) -> nn.Module:
-    """Train until `plan.steps`, resuming from `checkpoint` when it exists; return the model with averaged weights."""
+    """Train what is not frozen until `plan.steps`, resuming from `checkpoint` when it exists; return the model with
+    averaged weights.
+    """
     averaged = torch.optim.swa_utils.AveragedModel(model, multi_avg_fn=_average(plan.average))
-    optimiser = torch.optim.AdamW(
-        model.parameters(), plan.learning_rate, (0.9, 0.98), weight_decay=plan.weight_decay, fused=True
-    )
+    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    optimiser = torch.optim.AdamW(trained, plan.learning_rate, (0.9, 0.98), weight_decay=plan.weight_decay, fused=True)
     device = next(model.parameters()).device.type
     first = _resume(checkpoint, model, averaged, optimiser)
     started, recent = time.monotonic(), 0.0
@@ -50,7 +51,7 @@ def train(
             loss = loss_of(model, torch.Generator().manual_seed(step))
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
-        nn.utils.clip_grad_norm_(model.parameters(), plan.clip)
+        nn.utils.clip_grad_norm_(trained, plan.clip)
         optimiser.step()
         averaged.update_parameters(model)
         recent = loss.item() if step == first else 0.98 * recent + 0.02 * loss.item()

@@ -25,7 +25,7 @@ RADIUS = np.hypot(XX - CENTRE_X, YY - CENTRE_Y)
 
 def draw(rgb: Image, mask: Image, look: LookWords) -> Image:
     """Draw one portrait in the look's style."""
-    clean = _spread_person(rgb, mask)
+    clean = spread_person(rgb, mask)
     return np.clip(TEACHERS[look.style](clean, mask, look), 0, 1).astype(np.float32)
 
 
@@ -49,18 +49,12 @@ def comic(rgb: Image, mask: Image, look: LookWords) -> Image:
 
 def sketch(rgb: Image, mask: Image, look: LookWords) -> Image:
     """One ink on toned paper: contour lines, and strokes that thicken with darkness."""
-    flat = _even_light(_bilateral(rgb, 2), mask)
-    light = cv2.cvtColor(flat, cv2.COLOR_RGB2GRAY)
-    dodge = np.clip(light / (cv2.GaussianBlur(light, (0, 0), 9) + 0.02), 0, 1)
-    dark = np.clip(1 - (0.55 * light + 0.45 * dodge) * 1.12, 0, 1) * mask
+    dark, lines = shade(rgb, mask)
     patch = 0.34 * np.clip(1.15 - np.hypot((XX - 60) / 74, (YY - 120) / 104), 0, 1)
     dark = np.maximum(dark, patch * (1 - mask)) * _vignette(0.93, 9)
-    strokes = _strokes(dark, look.kind)
-    lines = 1 - _ink(flat, sigma=1.0, threshold=0.014)
-    amount = np.clip(np.maximum(strokes, lines * mask * _vignette(0.97, 9)), 0, 1)
+    amount = np.clip(np.maximum(strokes(dark, look.kind), lines * _vignette(0.97, 9)), 0, 1)
     amount = np.maximum(amount, 0.75 * _outline(mask, 1.4) * _vignette(0.95, 9))
-    paper = 0.62 * _colour(look.b) + 0.38 * np.float32([0.97, 0.95, 0.91])
-    return _over(np.broadcast_to(paper, (SIDE, SIDE, 3)), _colour(look.a) * 0.8, amount * 0.96)
+    return print_ink(amount, look)
 
 
 def neon(rgb: Image, mask: Image, look: LookWords) -> Image:
@@ -130,6 +124,21 @@ TEACHERS: dict[str, Callable[[Image, Image, LookWords], Image]] = {
 }
 
 
+def shade(rgb: Image, mask: Image) -> tuple[Image, Image]:
+    """How dark an ink drawing makes each place of the person, and its contour lines, both 0..1."""
+    flat = _even_light(_bilateral(rgb, 2), mask)
+    light = cv2.cvtColor(flat, cv2.COLOR_RGB2GRAY)
+    dodge = np.clip(light / (cv2.GaussianBlur(light, (0, 0), 9) + 0.02), 0, 1)
+    dark = np.clip(1 - (0.55 * light + 0.45 * dodge) * 1.12, 0, 1) * mask
+    return dark, (1 - _ink(flat, sigma=1.0, threshold=0.014)) * mask
+
+
+def print_ink(amount: Image, look: LookWords) -> Image:
+    """Print the look's ink on its toned paper, where `amount` is 0..1."""
+    paper = 0.62 * _colour(look.b) + 0.38 * np.float32([0.97, 0.95, 0.91])
+    return _over(np.broadcast_to(paper, (SIDE, SIDE, 3)), _colour(look.a) * 0.8, amount * 0.96)
+
+
 def _colour(name: str) -> Image:
     return np.float32(COLOURS[name]) / 255
 
@@ -177,7 +186,7 @@ def _even_light(rgb: Image, mask: Image) -> Image:
     return np.clip(cv2.cvtColor(lab, cv2.COLOR_LAB2RGB), 0, 1)
 
 
-def _spread_person(rgb: Image, mask: Image) -> Image:
+def spread_person(rgb: Image, mask: Image) -> Image:
     """Replace what is around the person by the person's own nearest colours, so that no old backdrop rims the
     cut-out.
     """
@@ -222,7 +231,7 @@ def _halftone(tone: Image) -> Image:
     return np.clip((diamond - (1 - tone)) * 5 + 0.5, 0, 1) * (tone > 0.02)
 
 
-def _strokes(dark: Image, kind: str) -> Image:
+def strokes(dark: Image, kind: str) -> Image:
     """Ink coverage 0..1 that renders darkness by lines or dots of changing thickness, with an 8-pixel period."""
     rising = np.abs(((XX + YY) / 8) % 1 - 0.5) * 2
     falling = np.abs(((XX - YY) / 8) % 1 - 0.5) * 2
@@ -237,11 +246,11 @@ def _strokes(dark: Image, kind: str) -> Image:
 
 def _outline(mask: Image, width: float) -> Image:
     """A soft line of the given width in pixels along the mask's border."""
-    distance = cv2.GaussianBlur(np.abs(_signed_distance(mask)).astype(np.float32), (0, 0), 0.6)
+    distance = cv2.GaussianBlur(np.abs(signed_distance(mask)).astype(np.float32), (0, 0), 0.6)
     return np.clip(width / 2 - distance + 0.8, 0, 1)
 
 
-def _signed_distance(mask: Image) -> Image:
+def signed_distance(mask: Image) -> Image:
     inside = cv2.distanceTransform((mask > 0.5).astype(np.uint8), cv2.DIST_L2, 5)
     outside = cv2.distanceTransform((mask <= 0.5).astype(np.uint8), cv2.DIST_L2, 5)
     return inside - outside

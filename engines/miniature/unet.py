@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
@@ -11,7 +12,7 @@ import torch.nn.functional as F  # noqa: N812 - torch's own name for it
 from diffusers import AutoencoderKL, DDIMScheduler, UNet2DConditionModel
 from PIL import Image
 from torch import Tensor, nn
-from transformers import CLIPTokenizerFast
+from transformers import CLIPTextModel, CLIPTokenizerFast
 
 from miniature.autoencoder import fold, to_float, unfold
 from miniature.dataset import Pairs
@@ -64,10 +65,10 @@ def build_scheduler() -> DDIMScheduler:
 class Painter(nn.Module):
     """UNet and text encoder, trained as one."""
 
-    def __init__(self, tokenizer: CLIPTokenizerFast) -> None:
+    def __init__(self, unet: UNet2DConditionModel, text_encoder: CLIPTextModel) -> None:
         super().__init__()
-        self.unet = build_unet()
-        self.text_encoder = build_text_encoder(tokenizer)
+        self.unet = unet
+        self.text_encoder = text_encoder
 
     def forward(self, sample: Tensor, source: Tensor, timestep: Tensor, tokens: Tensor) -> Tensor:
         words = self.text_encoder(tokens).last_hidden_state
@@ -75,7 +76,7 @@ class Painter(nn.Module):
 
 
 class LatentPairs(msgspec.Struct, frozen=True):
-    """The pairs, encoded once: float16 [poses, 3 or 10, 16, 32, 32]; tokens int64 [poses, 10, 24]."""
+    """The pairs, encoded once: float16 [poses, inputs or targets, 16, 32, 32]; tokens int64 [poses, targets, 24]."""
 
     inputs: Tensor
     targets: Tensor
@@ -102,10 +103,10 @@ def encode_pairs(pairs: Pairs, autoencoder: AutoencoderKL, tokenizer: CLIPTokeni
     return LatentPairs(latents["inputs"], latents["targets"], torch.stack(tokens), wordless)
 
 
-def train_painter(
-    data: LatentPairs, autoencoder: AutoencoderKL, tokenizer: CLIPTokenizerFast, work: Path, plan: Plan = PLAN
-) -> Painter:
-    """Train with v-prediction; more often at high noise, where few-step sampling decides what the picture becomes."""
+def painter_loss(data: LatentPairs) -> Callable[[nn.Module, torch.Generator], Tensor]:
+    """The loss of v-prediction on a random batch; more often at high noise, where few-step sampling decides what the
+    picture becomes.
+    """
     scheduler = build_scheduler()
     alphas = scheduler.alphas_cumprod.float()
 
@@ -124,11 +125,19 @@ def train_painter(
         sample, source, timestep, tokens, velocity = (part.to(device) for part in batch)
         return F.mse_loss(model(sample, source, timestep, tokens), velocity)
 
+    return loss_of
+
+
+def train_painter(
+    data: LatentPairs, autoencoder: AutoencoderKL, tokenizer: CLIPTokenizerFast, work: Path, plan: Plan = PLAN
+) -> Painter:
+    """Train UNet and text encoder as one."""
+
     def sheet(model: nn.Module, step: int) -> None:
         write_samples(model, data, autoencoder, work / f"samples-{step}.png")
 
-    painter = Painter(tokenizer).to(memory_format=torch.channels_last)
-    trained = train(painter, plan, loss_of, work / "painter.pt", sheet)
+    painter = Painter(build_unet(), build_text_encoder(tokenizer)).to(memory_format=torch.channels_last)
+    trained = train(painter, plan, painter_loss(data), work / "painter.pt", sheet)
     assert isinstance(trained, Painter)
     return trained.eval()
 
@@ -148,7 +157,7 @@ def sample(model: nn.Module, source: Tensor, tokens: Tensor, steps: int = STEPS,
 @torch.no_grad()
 def write_samples(model: nn.Module, data: LatentPairs, autoencoder: AutoencoderKL, path: Path) -> None:
     """Write photographs, what the model draws of them, and what the teachers drew."""
-    poses = [3, 40, 77]
+    poses = [pose % len(data.inputs) for pose in (3, 40, 77)]
     rows = []
     for pose in poses:
         source, target = data.inputs[pose, :1].float(), data.targets[pose].float()

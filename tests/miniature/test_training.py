@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from likeness.photos import crop_face
 from miniature.cutout import cut_out
-from miniature.dataset import HELD_OUT, INPUTS_PER_POSE, TARGETS_PER_POSE, _draw_pose, _share
+from miniature.dataset import FIVE_STYLES, HELD_OUT, INPUTS_PER_POSE, _draw_pose, _share
 from miniature.vocabulary import STYLES, parse
 
 pytestmark = pytest.mark.export
@@ -26,12 +26,12 @@ def test_a_pose_is_photographs_drawings_and_their_prompts(astronaut: NDArray[np.
     _share([crop])
     mask = np.zeros((256, 256), np.float32)
     mask[60:, 50:200] = 1
-    inputs, targets, prompts = _draw_pose((0, crop, mask))
+    inputs, targets, prompts = _draw_pose(FIVE_STYLES, (0, crop, mask))
     assert inputs.shape == (INPUTS_PER_POSE, 256, 256, 3)
-    assert targets.shape == (TARGETS_PER_POSE, 256, 256, 3)
+    assert targets.shape == (2 * len(STYLES), 256, 256, 3)
     assert inputs.dtype == targets.dtype == np.uint8
     assert {parse(prompt).style for prompt in prompts} == set(STYLES)
-    again = _draw_pose((0, crop, mask))
+    again = _draw_pose(FIVE_STYLES, (0, crop, mask))
     assert np.array_equal(inputs, again[0])
     assert prompts == again[2]
 
