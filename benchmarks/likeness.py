@@ -23,21 +23,24 @@ from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 from benchmarks.portraits import FETCH, read_held_out
 from benchmarks.report import Figure, publish
-from likeness.packs import load_catalogue
+from likeness.packs import choose_styles, load_catalogue
 from likeness.photos import PhotoError, crop_face
 from likeness.plan import plan_renders
-from likeness_engines import Engines, Render, Renderer, bundled_pack, load_engines
-from likeness_plugins import Look
+from likeness_engines import Engines, Lora, Render, Renderer, bundled_pack, load_engines
+from likeness_plugins import Look, Style
+from likeness_plugins.pack_source import open_pack_source
+from likeness_plugins.source_catalogue import load_pack_source
 from miniature.cutout import cut_out
 from miniature.teachers import draw as draw_teacher
 from miniature.vocabulary import STYLES, parse
 
 Pixels = NDArray[np.uint8]
+People = list[tuple[Pixels, NDArray[np.float32]]]  # crops and masks
 PEOPLE = 50
 SHRINKAGE = 0.3
 
 
-def read_people(photos: Path) -> list[tuple[Pixels, NDArray[np.float32]]]:
+def read_people(photos: Path) -> People:
     """Crops and masks of up to 50 held-out people."""
     people = []
     for portrait in read_held_out(photos):
@@ -84,12 +87,12 @@ def place(crop: Pixels, mask: NDArray[np.float32], backdrop: Pixels) -> Pixels:
     return (crop * soft + backdrop * (1 - soft)).astype(np.uint8)
 
 
-def render(engines: Engines, jobs: list[tuple[Pixels, str, int]]) -> list[Pixels]:
-    """Draw (crop, prompt, seed)s in one mixed batch."""
+def render(engines: Engines, jobs: list[tuple[Pixels, str, int]], lora: Lora | None = None) -> list[Pixels]:
+    """Draw (crop, prompt, seed)s in one mixed batch, all with the same LoRA or none."""
     sources = engines.encode_photos(np.stack([crop for crop, _, _ in jobs]))
     renderer = Renderer(engines)
     for index, ((_, prompt, seed), source) in enumerate(zip(jobs, sources, strict=True)):
-        renderer.submit(Render(id=str(index), source=source, prompt=prompt, seed=seed))
+        renderer.submit(Render(id=str(index), source=source, prompt=prompt, seed=seed, lora=lora))
     done = {outcome.id: outcome.pixels for outcome in renderer.run()}
     drawn = [done[str(index)] for index in range(len(jobs))]
     return [pixels for pixels in drawn if pixels is not None]
@@ -165,9 +168,7 @@ def smallest_distance(avatars: list[Pixels]) -> float:
     return min(float(np.abs(a - b).mean()) / 255 for a, b in combinations(small, 2))
 
 
-def teacher_agreement(
-    avatars: list[Pixels], people: list[tuple[Pixels, NDArray[np.float32]]], looks: list[Look]
-) -> tuple[float, float]:
+def teacher_agreement(avatars: list[Pixels], people: People, looks: list[Look]) -> tuple[float, float]:
     """Mean SSIM and PSNR (dB) between avatars and the teachers' drawings of the clean crops."""
     ssim, psnr = [], []
     for avatar, (crop, mask), look in zip(avatars, people, looks, strict=True):
@@ -181,48 +182,88 @@ def _unit(rows: NDArray[np.float64]) -> NDArray[np.float64]:
     return rows / np.linalg.norm(rows, axis=1, keepdims=True)
 
 
+def draw_thirty(
+    engines: Engines, styles: list[Style], variants: list[Pixels], lora: Lora | None = None
+) -> list[Pixels]:
+    """Thirty avatars of three variants of one photo, as a generation has them."""
+    plan = plan_renders(styles, [1, 1, 1], 30, seed=3)
+    return render(engines, [(variants[p.photo], p.look.prompt, p.seed) for p in plan], lora)
+
+
+def measure_builtin(
+    engines: Engines, people: People, placed: list[list[Pixels]], variants: list[Pixels]
+) -> list[Figure]:
+    """All five styles, beside their teachers."""
+    styles = choose_styles(load_catalogue(), STYLES)
+    pairs = [(index, style, style.looks[index % len(style.looks)]) for index in range(len(people)) for style in styles]
+    first, second = (
+        render(engines, [(crops[index], look.prompt, index) for index, _, look in pairs]) for crops in placed
+    )
+    ssim, psnr = teacher_agreement(first, [people[index] for index, _, _ in pairs], [look for _, _, look in pairs])
+    five, one = (draw_thirty(engines, chosen, variants) for chosen in (styles, styles[:1]))
+    return [
+        own_face(first, [index for index, _, _ in pairs], people),
+        Figure("style recognised", style_share(first, [style.name for _, style, _ in pairs]) * 100, "%", "higher", 99),
+        shining_through(first, second, [people[index][1] for index, _, _ in pairs]),
+        Figure("SSIM to the teacher", ssim, "", "higher"),
+        Figure("PSNR to the teacher", psnr, "dB", "higher"),
+        Figure("closest two of thirty, five styles", smallest_distance(five) * 100, "%", "higher"),
+        Figure("closest two of thirty, one style, one face", smallest_distance(one) * 100, "%", "higher"),
+    ]
+
+
+def measure_style(
+    engines: Engines, style: Style, people: People, placed: list[list[Pixels]], variants: list[Pixels]
+) -> list[Figure]:
+    """One style of a pack, with its LoRA: what needs no teacher."""
+    path = style.recipe(engines.pack.family).lora
+    lora = None if path is None else engines.lora(path)
+    looks = [style.looks[index % len(style.looks)] for index in range(len(people))]
+    first, second = (
+        render(
+            engines,
+            [(crop, look.prompt, seed) for seed, (crop, look) in enumerate(zip(crops, looks, strict=True))],
+            lora,
+        )
+        for crops in placed
+    )
+    thirty = draw_thirty(engines, [style], variants, lora)
+    return [
+        own_face(first, list(range(len(people))), people),
+        shining_through(first, second, [mask for _, mask in people]),
+        Figure("closest two of thirty, one style, one face", smallest_distance(thirty) * 100, "%", "higher"),
+    ]
+
+
+def own_face(avatars: list[Pixels], owners: list[int], people: People) -> Figure:
+    share = own_face_share(avatars, owners, [crop for crop, _ in people])
+    return Figure("own face nearest among the photos", share * 100, "%", "higher", 95)
+
+
+def shining_through(first: list[Pixels], second: list[Pixels], masks: list[NDArray[np.float32]]) -> Figure:
+    return Figure("backdrop shines through", background_change(first, second, masks) * 100, "%", "lower", 5)
+
+
 def main() -> int:
     """Draw everything, measure everything, publish."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--photos", type=Path, required=True, help=f"folder of portraits: {FETCH}")
+    parser.add_argument("--pack", help="a pack of one style, instead of the built-in ones: its project or folder")
     parser.add_argument("--out", type=Path)
     arguments = parser.parse_args()
-    people = read_people(arguments.photos)
-    engines, catalogue = load_engines(bundled_pack()), load_catalogue()
-    pairs = [
-        (index, catalogue.styles[name], catalogue.styles[name].looks[index % len(catalogue.styles[name].looks)])
-        for index in range(len(people))
-        for name in STYLES
-    ]
+    people, engines = read_people(arguments.photos), load_engines(bundled_pack())
     placed = [
         [place(*people[index], unseen_backdrop(7 * index + turn)) for index in range(len(people))] for turn in (0, 1)
     ]
-    first, second = (
-        render(engines, [(crops[index], look.prompt, index) for index, _, look in pairs]) for crops in placed
-    )
-    thirty = []
-    for names in (STYLES, STYLES[:1]):
-        plan = plan_renders([catalogue.styles[name] for name in names], [1, 1, 1], 30, seed=3)
-        variants = [people[0][0], cv2.convertScaleAbs(placed[0][0], alpha=0.9), placed[1][0]]
-        thirty.append(render(engines, [(variants[p.photo], p.look.prompt, p.seed) for p in plan]))
-    ssim, psnr = teacher_agreement(first, [people[index] for index, _, _ in pairs], [look for _, _, look in pairs])
-    own = own_face_share(first, [index for index, _, _ in pairs], [crop for crop, _ in people])
-    figures = [
-        Figure("own face nearest among the photos", own * 100, "%", "higher", 95),
-        Figure("style recognised", style_share(first, [style.name for _, style, _ in pairs]) * 100, "%", "higher", 99),
-        Figure(
-            "backdrop shines through",
-            background_change(first, second, [people[i][1] for i, _, _ in pairs]) * 100,
-            "%",
-            "lower",
-            5,
-        ),
-        Figure("SSIM to the teacher", ssim, "", "higher"),
-        Figure("PSNR to the teacher", psnr, "dB", "higher"),
-        Figure("closest two of thirty, five styles", smallest_distance(thirty[0]) * 100, "%", "higher"),
-        Figure("closest two of thirty, one style, one face", smallest_distance(thirty[1]) * 100, "%", "higher"),
-    ]
-    return publish("likeness", figures, {"people": str(len(people)), "pack": engines.pack.version}, arguments.out)
+    variants = [people[0][0], cv2.convertScaleAbs(placed[0][0], alpha=0.9), placed[1][0]]
+    settings = {"people": str(len(people)), "pack": engines.pack.version}
+    if arguments.pack is None:
+        figures = measure_builtin(engines, people, placed, variants)
+        return publish("likeness", figures, settings, arguments.out)
+    with open_pack_source(arguments.pack) as source:
+        [style] = load_pack_source(source).styles.values()
+        figures = measure_style(engines, style, people, placed, variants)
+    return publish(f"likeness-{style.name}", figures, settings, arguments.out)
 
 
 if __name__ == "__main__":
