@@ -26,7 +26,7 @@ from miniature.loop import Plan, train
 from miniature.medallion import MEDALLION
 from miniature.unet import LatentPairs, Painter, encode_pairs, painter_loss, write_samples
 
-PLAN = Plan(steps=2400, learning_rate=3e-3, warm_up=50, average=0.99, weight_decay=0.0)
+PLAN = Plan(steps=1800, learning_rate=3e-3, warm_up=50, average=0.99, weight_decay=0.0)
 
 
 class LoraLinear(nn.Module):
