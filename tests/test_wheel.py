@@ -56,7 +56,7 @@ def test_the_stranger_is_listed_with_version_author_and_licence(fresh_python: Pa
     done = likeness(fresh_python, "styles", "--json", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     styles = {style["name"]: style for style in json.loads(done.stdout)["styles"]}
-    assert list(styles)[:5] == ["comic", "sketch", "neon", "watercolour", "oil"]
+    assert list(styles) == ["comic", "sketch", "neon", "watercolour", "oil", "pop-poster"]
     assert styles["pop-poster"]["distribution"] == "likeness-pop-poster"
     assert styles["pop-poster"]["version"] == "1.2.0"
     assert (styles["pop-poster"]["author"], styles["pop-poster"]["licence"]) == ("Somebody Else", "MIT")
