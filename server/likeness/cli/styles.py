@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from likeness.style_kit import Verdict
 
 NEW: Final = """Write a whole pack, to be changed: a style of twelve looks, a preview, a licence, a README, and around
-them a project with tests. It passes `likeness styles check` as it comes."""
+them a project with tests. It passes `likeness styles check` as it comes, which is run at its end."""
 CHECK: Final = """Say what an author must put right, one sentence each; 1 if there is anything. Code of a pack runs in a
 process of its own, for up to a minute and in up to 4 GB: that is no sandbox, so check the code of those whom you trust.
 A pack of data alone is read, and none of its code runs."""
@@ -58,14 +58,18 @@ def _run_new(arguments: argparse.Namespace) -> int:
         print(f"  python -m build {folder}\n  likeness styles install {folder}/dist/*.whl")
     else:
         print(f"  likeness styles install {folder}")
-    return 0
+    return _check(str(folder))
 
 
 def _run_check(arguments: argparse.Namespace) -> int:
+    return _check(arguments.pack)
+
+
+def _check(place: str) -> int:
     from likeness.style_kit import check_styles  # noqa: PLC0415
     from likeness_plugins.pack_source import open_pack_source  # noqa: PLC0415
 
-    with open_pack_source(arguments.pack) as source:
+    with open_pack_source(place) as source:
         verdicts = check_styles(source)
     for verdict in verdicts:
         _print(verdict)
