@@ -74,6 +74,7 @@ class S3Server:
         self._faults: list[Fault] = []
         self._suspended: set[str] = set()
         self._lock = threading.Lock()
+        self._serving = threading.Lock()
         self._moto: Callable[..., Iterable[bytes]] = create_backend_app("s3")
         self._backend = s3_backends[DEFAULT_ACCOUNT_ID]["aws"]
         self._server = make_server("127.0.0.1", 0, self._serve, threaded=True, request_handler=_Silent)
@@ -168,9 +169,9 @@ class S3Server:
         if status is not None:
             start_response(status, [("Content-Length", "0"), ("ETag", '"0"')])
             return []
-        return self._moto(
-            environ, self._as_suspended(start_response) if call.bucket in self._suspended else start_response
-        )
+        start = self._as_suspended(start_response) if call.bucket in self._suspended else start_response
+        with self._serving:  # a list while another call deletes breaks in moto
+            return [b"".join(self._moto(environ, start))]
 
     def _as_suspended(self, start_response: Callable[..., Any]) -> Callable[..., Any]:
         """moto names no version where S3 names one, "null"."""

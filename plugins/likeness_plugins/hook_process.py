@@ -7,6 +7,7 @@ from __future__ import annotations
 import socket
 import subprocess
 import threading
+import time
 import weakref
 from typing import TYPE_CHECKING, Any, Final
 
@@ -20,11 +21,14 @@ if TYPE_CHECKING:
     from likeness_plugins.hookspecs import Picture
 
 TEXT_BYTES: Final = 10_000
+# A worker waits for so many that hang, one after the other, while it draws nothing.
+MOST_FAILURES: Final = 3
+REST_S: Final = 60.0
 
 
 class HookProcess:
-    """Starts the process at the first call, and again after one that hung or ended it. Safe for threads: calls wait for
-    each other.
+    """Starts the process at the first call, and again after one that hung or ended it; one that does so each time is
+    left alone for a minute, so that a worker does not wait for each avatar. Safe for threads: calls wait for each other.
     """
 
     def __init__(self, pack: str, value: str, most_s: float) -> None:
@@ -33,6 +37,8 @@ class HookProcess:
         self._most_s = most_s
         self._calling = threading.Lock()
         self._running: _Running | None = None
+        self._failures = 0  # in a row
+        self._rests_until = 0.0
 
     def finish(self, avatar: Picture, style: Style, look: Look) -> Picture | None:
         """The avatar as the pack leaves it, or None where it stays; raises HookError."""
@@ -60,16 +66,27 @@ class HookProcess:
 
     def _call(self, call: Call) -> Answer:
         with self._calling:
+            if time.monotonic() < self._rests_until:
+                raise HookError("it failed too often, and rests for a minute")
             if self._running is None:
                 self._running = _Running(self._pack, self._value, self._most_s)
             try:
                 answer = self._running.ask(call)
             except HookError:
-                self.end()
+                self._fail(loaded=self._running.loaded)
                 raise
+            self._failures = 0
         if isinstance(answer, Failed):
             raise HookError(answer.what)
         return answer
+
+    def _fail(self, *, loaded: bool) -> None:
+        """End the process; what does not even load, or fails again after a rest, rests at once."""
+        self.end()
+        self._failures = self._failures + 1 if loaded else MOST_FAILURES
+        if self._failures >= MOST_FAILURES:
+            self._rests_until = time.monotonic() + REST_S
+            self._failures = MOST_FAILURES - 1
 
 
 class _Running:
@@ -88,17 +105,17 @@ class _Running:
                 pass_fds=(theirs.fileno(),),
             )
         self.end = weakref.finalize(self, _end, self._child, self._channel)
-        self._loaded = False
+        self.loaded = False
 
     def ask(self, call: Call) -> Answer:
         """The answer to a call; raises HookError when the process cannot be used any more."""
         try:
-            if not self._loaded:
+            if not self.loaded:
                 self._load()
             send(self._channel, call, self._most_s)
             return receive_answer(self._channel, len(call.avatar) + TEXT_BYTES, self._most_s)
         except TimeoutError as error:
-            raise HookError(f"it takes longer than {self._most_s if self._loaded else START_S:g} s") from error
+            raise HookError(f"it takes longer than {self._most_s if self.loaded else START_S:g} s") from error
         except ValueError as error:
             raise HookError("it answered what is no answer") from error
         except (OSError, EOFError) as error:
@@ -108,7 +125,7 @@ class _Running:
         answer = receive_answer(self._channel, TEXT_BYTES, START_S)
         if not isinstance(answer, Ready):
             raise HookError(answer.what if isinstance(answer, Failed) else "it answered before it was asked")
-        self._loaded = True
+        self.loaded = True
 
     def _how(self) -> str:
         try:

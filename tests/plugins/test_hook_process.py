@@ -75,6 +75,24 @@ def test_one_that_hangs_is_ended_and_the_next_call_is_answered(pack: Callable[..
     assert (finished == 1).all()
 
 
+def test_one_that_fails_each_time_rests_for_a_minute(pack: Callable[..., HookProcess]) -> None:
+    process = pack(HEAD + FINISH + "    return os._exit(3) if look.name == 'hang' else None\n")
+    for words in [r"its process ended \(exit status 3\)"] * 3 + ["it failed too often, and rests for a minute"] * 2:
+        with pytest.raises(HookError, match=words):
+            process.finish(PICTURE, STYLE, HANGING)
+    with pytest.raises(HookError, match="it failed too often"):
+        process.finish(PICTURE, STYLE, LOOK)
+    process._rests_until = 0.0  # the minute is over: one more failure, and it rests again
+    for words in ("its process ended", "it failed too often"):
+        with pytest.raises(HookError, match=words):
+            process.finish(PICTURE, STYLE, HANGING)
+    process._rests_until = 0.0
+    assert process.finish(PICTURE, STYLE, LOOK) is None
+    with pytest.raises(HookError, match="its process ended"):
+        process.finish(PICTURE, STYLE, HANGING)
+    assert process.finish(PICTURE, STYLE, LOOK) is None
+
+
 def test_what_it_started_goes_with_it(pack: Callable[..., HookProcess], tmp_path: Path) -> None:
     started = "    import subprocess\n    started = subprocess.Popen(['sleep', '600'])\n"
     told = f"    Path({str(tmp_path / 'pid')!r}).write_text(str(started.pid))\n    os.abort()\n"
