@@ -28,7 +28,7 @@ REST_S: Final = 60.0
 
 class HookProcess:
     """Starts the process at the first call, and again after one that hung or ended it; one that does so each time is
-    left alone for a minute, so that a worker does not wait for each avatar. Safe for threads: calls wait for each other.
+    left alone for a minute, lest a worker wait for each avatar. Safe for threads: calls wait for each other.
     """
 
     def __init__(self, pack: str, value: str, most_s: float) -> None:
