@@ -53,7 +53,7 @@ def due_keys(connection: sa.Connection, limit: int = 100) -> list[Due]:
     return [Due(*row) for row in connection.execute(chosen)]
 
 
-def take_due(connection: sa.Connection, for_s: float, limit: int = 20) -> list[Due]:
+def take_due(connection: sa.Connection, for_s: float, limit: int = 10) -> list[Due]:
     """What is due by the database's clock, or within moments, the longest overdue first: the caller's for so many
     seconds, then anybody's again.
     """

@@ -29,8 +29,9 @@ from likeness.settings import Settings
 EVERY_S: Final = 1.0
 HOUSEKEEPING: Final = 60  # sweeps between two
 HALF_WRITTEN_S: Final = 3600.0  # age at which a half-written object is nobody's: no upload may take so long
-# After so long another process tries what this one has taken: it may have died.
-TAKEN_S: Final = 10.0
+# After so long another process tries what this one has taken: it may have died. Shorter than a Plus subscriber's photos
+# may be late, and no harm where a store is slow: whoever comes second finds it done.
+TAKEN_S: Final = 3.0
 logger = logging.getLogger(__name__)
 
 
