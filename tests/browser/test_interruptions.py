@@ -110,10 +110,8 @@ def test_an_upload_whose_connection_is_lost_is_sent_again_once(
         expect(mine.page.locator("#connection")).to_be_visible()
         mine.page.context.set_offline(False)
         mine.accepted()
-        assert len(ann.json("/v1/generations")["items"]) == 1
-        assert ann.client.delete(
-            ann.json("/v1/generations")["items"][0]["id"].join(("/v1/generations/", ""))
-        ).is_success
+        [made] = ann.json("/v1/generations")["items"]
+    assert ann.client.delete(f"/v1/generations/{made['id']}").is_success
 
 
 def test_back_closes_the_viewer_and_keeps_the_page(studio: Studios, finished: tuple[str, str, str]) -> None:
