@@ -3,7 +3,7 @@
 Everything is compared with the same thing without packs, by turns in one run. `likeness styles` runs as a user runs
 it, the server is a real one on loopback, packs are those of `likeness styles new`, and LoRAs have random weights of the
 bank's full rank, which take as long as trained ones. A start is what the service does with styles when it starts,
-packs' imports included. Four minutes on free cores; `--installs 3 --starts 5 --turns 2` takes one.
+packs' imports included. Three minutes on free cores; `--installs 3 --starts 5 --turns 2` takes one.
 """
 
 from __future__ import annotations
