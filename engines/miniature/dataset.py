@@ -23,8 +23,8 @@ from miniature.teachers import draw
 from miniature.vocabulary import STYLES, LookWords, draw_look
 
 SIDE = 256
-# The crop's side in face widths; the server's go from 1.9 down to 1.4.
-WIDE = 2.0
+# The most that a pose enlarges a crop; the plan's variations go up to 1.2.
+CLOSEST = 1.3
 INPUTS_PER_POSE = 3
 HELD_OUT = Path(__file__).with_name("held_out.txt")
 FETCH: Final = (
@@ -76,24 +76,14 @@ def prepare(photos: Path, work: Path, lesson: Lesson = FIVE_STYLES) -> Pairs:
 
 
 def cut_person(path: Path) -> tuple[NDArray[np.uint8], Image] | None:
-    """Return a portrait's wide crop and the person's mask, or None when either cannot be made well.
-
-    The crop is a little wider than the server's widest, so that poses can zoom in to all that the server may send;
-    where it leaves the portrait, shoulders are drawn out sideways, and backdrops are replaced anyway.
-    """
-    from likeness.photos import PhotoError, decode_photo, find_face  # noqa: PLC0415 - the very faces that the server finds
+    """Return a portrait's canonical crop and the person's mask, or None when either cannot be made well."""
+    from likeness.photos import PhotoError, crop_face, decode_photo  # noqa: PLC0415 - the very crops that the server makes
 
     cv2.setNumThreads(1)
     try:
-        picture = decode_photo(path.read_bytes())
-        face = find_face(picture)
+        crop = crop_face(decode_photo(path.read_bytes()), SIDE).pixels
     except PhotoError:
         return None
-    scale = SIDE / (WIDE * face.size)
-    shift = [[scale, 0, SIDE / 2 - face.x * scale], [0, scale, 0.48 * SIDE - face.y * scale]]
-    crop = cv2.warpAffine(
-        picture, np.array(shift), (SIDE, SIDE), flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE
-    ).astype(np.uint8)
     mask = cut_out(crop)
     return None if mask is None else (crop, mask)
 
@@ -161,7 +151,7 @@ def _draw_pose(
 
 def _move(rgb: Image, mask: Image, rng: np.random.Generator) -> tuple[Image, Image]:
     """Turn, scale, shift and mirror a little: crops of the same face differ by that much."""
-    matrix = cv2.getRotationMatrix2D((SIDE / 2, SIDE / 2), rng.uniform(-6, 6), rng.uniform(1.0, WIDE / 1.38))
+    matrix = cv2.getRotationMatrix2D((SIDE / 2, SIDE / 2), rng.uniform(-6, 6), rng.uniform(1.0, CLOSEST))
     matrix[:, 2] += rng.uniform(-8, 8, 2)
     moved = [
         cv2.warpAffine(image, matrix, (SIDE, SIDE), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)

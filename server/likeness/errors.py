@@ -27,6 +27,8 @@ PhotoCode = Literal[
     "no_face",
     "several_faces",
     "blurred",
+    "face_covered",
+    "turned_away",
     "refused_by_review",
 ]
 

@@ -115,45 +115,6 @@ def test_bad_photos_are_refused_by_code(astronaut: Pixels, make: Callable[[Pixel
     assert reason(make(astronaut)) == code
 
 
-def test_the_crop_is_a_square_with_the_face_in_its_middle(astronaut: Pixels) -> None:
-    crop = crop_face(astronaut)
-    assert crop.pixels.shape == (256, 256, 3)
-    face = crop.matrix @ np.array([crop.face.x, crop.face.y, 1])
-    assert np.abs(face - (128, 0.48 * 256)).max() < 26
-
-
-@pytest.mark.parametrize("tilt", [-25, -12, 12, 25])
-def test_a_tilted_face_is_levelled(astronaut: Pixels, tilt: int) -> None:
-    matrix = cv2.getRotationMatrix2D((224, 110), -tilt, 1.0)
-    turned = cv2.warpAffine(astronaut, matrix, (512, 512), borderMode=cv2.BORDER_REFLECT_101)
-    upright, crop = crop_face(astronaut), crop_face(np.asarray(turned, np.uint8))
-    assert abs(crop.face.tilt - upright.face.tilt - tilt) < 6
-
-
-def test_the_crop_never_leaves_the_photo(astronaut: Pixels) -> None:
-    crop = crop_face(astronaut[20:300, 120:340])
-    corners = np.array([(0, 0, 1), (256, 0, 1), (0, 256, 1), (256, 256, 1)])
-    back = cv2.invertAffineTransform(crop.matrix)
-    placed = (back @ corners.T).T
-    assert (placed >= -0.01).all()
-    assert (placed[:, 0] <= 220.01).all()
-    assert (placed[:, 1] <= 280.01).all()
-
-
-def test_a_sharp_large_photo_is_rated_over_a_dim_one(astronaut: Pixels) -> None:
-    dim = np.asarray(cv2.GaussianBlur(astronaut, (0, 0), 1.2) // 3, np.uint8)
-    assert crop_face(astronaut).quality > crop_face(dim).quality
-
-
-def test_a_larger_crop_shows_the_same_and_is_rated_alike(astronaut: Pixels) -> None:
-    """A pack of 512 pixels gets crops of 512 pixels; what the photo is worth does not hang on that."""
-    small, large = crop_face(astronaut), crop_face(astronaut, 512)
-    assert large.pixels.shape == (512, 512, 3)
-    shrunk = cv2.resize(large.pixels, (256, 256), interpolation=cv2.INTER_AREA)
-    assert np.abs(shrunk.astype(int) - small.pixels).mean() < 4
-    assert abs(large.quality - small.quality) < 0.05
-
-
 def accept(_: object, *__: object) -> None:
     """Review nothing."""
 

@@ -1,4 +1,4 @@
-"""From a photo's bytes to an aligned crop: decode, find the one face, align, rate, refuse with reasons."""
+"""From a photo's bytes to a canonical crop: decode, find the one face, align, rate, refuse with reasons."""
 
 from likeness.errors import BadPhoto, PhotoCountError, PhotoError, PhotosRefusedError
 from likeness.photos.crop import Crop, crop_face

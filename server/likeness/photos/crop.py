@@ -1,8 +1,7 @@
-"""The canonical crop: upright, square, head and shoulders, never a pixel from outside the photo."""
+"""The canonical crop of a photo's face, and how well the photo suits."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Final
 
 import cv2
@@ -11,95 +10,44 @@ import numpy as np
 from numpy.typing import NDArray
 
 from likeness.errors import PhotoError
+from likeness.photos.extension import soften_outside
 from likeness.photos.faces import Face, find_face
+from likeness.photos.geometry import Matrix, Pixels, cut_square, inside_photo
 
 SIDE: Final = 256
-# The crop's side in face-box widths, and how high the box's middle lies in it. The miniature was trained on this.
-WIDEST: Final = 1.9
-NARROWEST: Final = 1.3
-FACE_HEIGHT: Final = 0.48
-SHIFTS: Final = (0.04, 0.1, 0.2)
-# Ratio of fine to coarse detail in the face: seen over 0.27 on good photos, under 0.23 when blurred by 3 pixels of 256.
+# Ratio of fine to coarse detail in the face.
 SHARP_ENOUGH: Final = 0.24
+# The face in the crop, as shares of its side: rows, columns.
+FACE_ROWS: Final = (0.28, 0.76)
+FACE_COLUMNS: Final = (0.28, 0.72)
 
 
 class Crop(msgspec.Struct, frozen=True):
-    """An aligned crop: uint8 [side, side, 3] RGB, its quality 0..1, and the 2x3 matrix from photo to crop pixels."""
+    """A canonical crop: uint8 [side, side, 3] RGB, its quality 0..1, and the 2x3 matrix from photo to crop pixels.
 
-    pixels: NDArray[np.uint8]
+    `turns` counter-clockwise quarter turns (as of np.rot90) make the photo itself upright.
+    """
+
+    pixels: Pixels
     quality: float
-    matrix: NDArray[np.float64]
+    matrix: Matrix
     face: Face
+    turns: int = 0
 
 
-class _Square(msgspec.Struct, frozen=True):
-    """Where a crop lies in the photo: centre and side in pixels, clockwise tilt in degrees."""
-
-    x: float
-    y: float
-    side: float
-    tilt: float
-
-
-def crop_face(rgb: NDArray[np.uint8], side: int = SIDE) -> Crop:
+def crop_face(rgb: Pixels, side: int = SIDE) -> Crop:
     """Find the face of uint8 [H, W, 3] and crop around it; raises PhotoError."""
     face = find_face(rgb)
-    square = _place(face, rgb.shape[1], rgb.shape[0])
-    pixels, matrix = _cut(rgb, square, side)
-    sharpness = _sharpness(pixels, side / square.side)
+    inside = inside_photo(rgb, face.square, side)
+    pixels = soften_outside(cut_square(rgb, face.square, side), inside)
+    sharpness = _sharpness(pixels, side / face.square.side)
     if sharpness < SHARP_ENOUGH:
         raise PhotoError("blurred", "The face is blurred. Use a sharper photo.")
-    return Crop(pixels, _quality(pixels, face, sharpness), matrix, face)
+    quality = _quality(pixels, face, sharpness, float(inside.mean()))
+    return Crop(pixels, quality, face.square.matrix(side), face, round(face.square.tilt / 90) % 4)
 
 
-def _place(face: Face, width: int, height: int) -> _Square:
-    """The best square that lies inside the photo: full size, upright and unshifted if possible."""
-    for square, most in _wishes(face):
-        angle = np.radians(square.tilt)
-        reach = square.side / 2 * (abs(np.cos(angle)) + abs(np.sin(angle)))
-        if 2 * reach > min(width, height):
-            continue
-        x, y = float(np.clip(square.x, reach, width - reach)), float(np.clip(square.y, reach, height - reach))
-        if np.hypot(x - square.x, y - square.y) <= most * square.side:
-            return _Square(x, y, square.side, square.tilt)
-    raise PhotoError("too_small", "The face is too close to the edge. Use a photo that shows head and shoulders whole.")
-
-
-def _wishes(face: Face) -> Iterator[tuple[_Square, float]]:
-    """Squares to try in order, each with the shift it may take, as a share of its side.
-
-    Shrinking comes before shifting far, and levelling is given up last.
-    """
-    for levelled in (1.0, 0.6, 0.3, 0.0):
-        tilt = face.tilt * levelled
-        angle = np.radians(tilt)
-        for most in SHIFTS:
-            for widths in np.linspace(WIDEST, NARROWEST, 13):
-                side = face.size * widths
-                # The face's middle lies above the crop's, along the tilted vertical.
-                drop = (0.5 - FACE_HEIGHT) * side
-                yield _Square(face.x - np.sin(angle) * drop, face.y + np.cos(angle) * drop, side, tilt), most
-
-
-def _cut(rgb: NDArray[np.uint8], square: _Square, side: int) -> tuple[NDArray[np.uint8], NDArray[np.float64]]:
-    """Resample the square; when shrinking, blur first, so that nothing aliases."""
-    scale = side / square.side
-    angle = np.radians(square.tilt)
-    cos, sin = np.cos(angle) * scale, np.sin(angle) * scale
-    matrix = np.array(
-        [
-            [cos, sin, side / 2 - cos * square.x - sin * square.y],
-            [-sin, cos, side / 2 + sin * square.x - cos * square.y],
-        ]
-    )
-    source = rgb
-    if scale < 0.75:
-        source = np.asarray(cv2.GaussianBlur(rgb, (0, 0), 0.4 / scale), np.uint8)
-    pixels = cv2.warpAffine(source, matrix, (side, side), flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
-    return np.asarray(pixels, np.uint8), matrix
-
-
-def _sharpness(pixels: NDArray[np.uint8], enlarged: float) -> float:
+def _sharpness(pixels: Pixels, enlarged: float) -> float:
     """Fine detail (1 to 2 pixels of 256) over coarse (4 to 8) in the middle of the face, whatever the contrast.
 
     A small face that was `enlarged` is judged by the pixels that it has.
@@ -108,18 +56,23 @@ def _sharpness(pixels: NDArray[np.uint8], enlarged: float) -> float:
     grey = cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY).astype(np.float32)
     unit = side / 256 * float(np.clip(enlarged, 1, 2.5))
     levels = [cv2.GaussianBlur(grey, (0, 0), sigma * unit) for sigma in (1, 2, 4, 8)]
-    middle = slice(int(side * 0.25), int(side * 0.72))
-    fine = np.abs(levels[0] - levels[1])[middle, middle].mean()
-    coarse = np.abs(levels[2] - levels[3])[middle, middle].mean()
+    fine = np.abs(_face(levels[0] - levels[1])).mean()
+    coarse = np.abs(_face(levels[2] - levels[3])).mean()
     return float(fine / (coarse + 0.5))
 
 
-def _quality(pixels: NDArray[np.uint8], face: Face, sharpness: float) -> float:
-    """How well a photo suits: sharp, large, level, eyes seen, neither dark nor burnt out; 0..1."""
-    top, left, end = (round(edge * pixels.shape[0] / SIDE) for edge in (64, 76, 180))
-    light = pixels[top:end, left:end].mean(axis=2)
+def _quality(pixels: Pixels, face: Face, sharpness: float, inside: float) -> float:
+    """How well a photo suits: sharp, large, frontal, whole, neither dark nor burnt out; 0..1."""
+    light = _face(pixels).mean(axis=2)
     lost = float(((light < 12) | (light > 245)).mean())
     sharp = min(1.0, sharpness / 0.35)
-    large = min(1.0, face.size / 140)
-    level = max(0.3, 1 - abs(face.tilt) / 60)
-    return float(np.clip(sharp * 0.4 + large * 0.3 + level * 0.15 + face.eyes * 0.15 - lost, 0.05, 1))
+    large = min(1.0, face.width / 140)
+    frontal = 1 - min(1.0, float(np.hypot(face.landmarks.yaw, face.landmarks.pitch / 2)) / 60)
+    return float(np.clip(sharp * 0.35 + large * 0.25 + frontal * 0.2 + inside * 0.2 - lost, 0.05, 1))
+
+
+def _face(picture: NDArray[np.uint8] | NDArray[np.float32]) -> NDArray[np.uint8] | NDArray[np.float32]:
+    """The part of a crop, [side, side, ...], that shows the face."""
+    side = picture.shape[0]
+    (top, bottom), (left, right) = ((round(share * side) for share in span) for span in (FACE_ROWS, FACE_COLUMNS))
+    return picture[top:bottom, left:right]

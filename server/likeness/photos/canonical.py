@@ -1,0 +1,30 @@
+"""Where the canonical crop lies: eyes level and at fixed places, head and shoulders, the face half as wide as the crop."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+
+from likeness.photos.geometry import Square
+from likeness.photos.landmarks import LEFT_EYE, RIGHT_EYE, Landmarks
+
+# A face's width in distances of its eyes: what sizes are measured by, whatever box a detector draws.
+FACE_WIDTH: Final = 2.4
+# The crop's side in face widths, and how far below its top the eyes lie, as a share of it.
+SIDE_WIDTHS: Final = 2.0
+EYE_HEIGHT: Final = 0.43
+
+
+def face_width(landmarks: Landmarks) -> float:
+    """In photo pixels, as if the face were seen from the front."""
+    return FACE_WIDTH * landmarks.eye_distance
+
+
+def canonical_square(landmarks: Landmarks) -> Square:
+    """The crop's place in the photo; it may reach beyond the photo's borders."""
+    x, y, _ = (landmarks.middle(LEFT_EYE) + landmarks.middle(RIGHT_EYE)) / 2
+    side, angle = SIDE_WIDTHS * face_width(landmarks), np.radians(landmarks.tilt)
+    # The crop's middle lies below the eyes, along the tilted vertical.
+    drop = (0.5 - EYE_HEIGHT) * side
+    return Square(float(x - np.sin(angle) * drop), float(y + np.cos(angle) * drop), side, landmarks.tilt)
