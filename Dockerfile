@@ -5,12 +5,13 @@
 FROM python:3.12-slim
 
 WORKDIR /srv/likeness
-COPY pyproject.toml README.md LICENSE ./
+COPY pyproject.toml requirements.lock README.md LICENSE ./
 COPY server server
 COPY engines engines
 COPY plugins plugins
 COPY styles styles
-RUN pip install --no-cache-dir ".[postgres]" \
+RUN PIP_CONSTRAINT=/srv/likeness/requirements.lock PIP_BUILD_CONSTRAINT=/srv/likeness/requirements.lock \
+    pip install --no-cache-dir ".[heif,postgres]" \
     && useradd --create-home --uid 10001 likeness \
     && install --directory --owner=likeness --mode=0700 /var/lib/likeness
 

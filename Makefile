@@ -7,12 +7,16 @@ VENV := $(HERE).venv
 PY := $(VENV)/bin/python
 PYTHON ?= python3
 TORCH_INDEX ?=
-PIP := $(PY) -m pip install --quiet --disable-pip-version-check
+LOCK := $(HERE)requirements.lock
+# The lock holds what is installed, and what builds it: pip names the second variable for builds since 25.3.
+PIP := PIP_CONSTRAINT=$(LOCK) PIP_BUILD_CONSTRAINT=$(LOCK) $(PY) -m pip install --quiet --disable-pip-version-check
+# All but `tensorrt`, which needs a GPU.
+EXTRAS := demo,dev,export,heif,identity,openvino,postgres,torch
 PHOTOS ?= portraits
 # The bindings alone, 6 MB each, for tests that hold our code to them; one environment has room for one version only.
 TENSORRT := 10.16.1.11 11.4.0.106
 
-.PHONY: run demo test parity faults lint bench clean
+.PHONY: run demo test parity faults lint bench lock clean
 .DEFAULT_GOAL := run
 
 run: $(VENV)/.run
@@ -47,15 +51,22 @@ $(VENV)/.venv:
 	$(PYTHON) -m venv $(VENV)
 	touch $@
 
-$(VENV)/.run: $(VENV)/.venv $(HERE)pyproject.toml
-	cd $(HERE) && $(PIP) -e '.[demo]'
+$(VENV)/.run: $(VENV)/.venv $(HERE)pyproject.toml $(LOCK)
+	cd $(HERE) && $(PIP) --editable '.[demo,heif]'
 	touch $@
 
 $(VENV)/.test: $(VENV)/.run
-	$(PIP) $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) torch==2.13.0
-	cd $(HERE) && $(PIP) -e '.[export,dev]'
+	$(PIP) $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) --no-deps torch
+	cd $(HERE) && $(PIP) --editable '.[$(EXTRAS)]'
 	-for version in $(TENSORRT); do $(PIP) --no-deps --upgrade --target $(VENV)/tensorrt/$$version tensorrt-cu13-bindings==$$version; done
 	touch $@
+
+# The newest versions that pyproject.toml allows, less torch's CUDA packages: they belong to one of its builds.
+lock: $(VENV)/.venv
+	$(PIP) uv
+	cd $(HERE) && $(VENV)/bin/uv pip compile --quiet --upgrade --universal --python-version 3.11 --fork-strategy fewest \
+		--no-header --no-annotate --extra $(EXTRAS) --output-file $(LOCK) pyproject.toml
+	sed -i.bak -E '/^(cuda-|nvidia-|triton)/d' $(LOCK) && rm $(LOCK).bak
 
 clean:
 	rm -rf $(VENV) $(HERE)out $(HERE)dist

@@ -15,9 +15,10 @@ from typing import Any, Final
 import jwt
 
 from tests.homes import FleetHome
+from tests.patience import QUIET_S, patience_s, wait_until
 from tests.postgres import Postgres
 from tests.s3 import S3Server
-from tests.serving import PATIENCE_S, Server, environment_of, variables
+from tests.serving import Server, environment_of, variables
 
 ROOT: Final = Path(__file__).parent.parent
 SIMULATED: Final = ROOT / "benchmarks" / "simulated_engine.py"
@@ -72,7 +73,7 @@ class Worker:
     def wait(self) -> int:
         """Wait for its end; returns the exit code."""
         assert self._process is not None
-        return self._process.wait(PATIENCE_S)
+        return self._process.wait(patience_s())
 
     def close(self) -> None:
         """End it, whatever state it is in."""
@@ -158,14 +159,9 @@ class Fleet:
         """One value of it."""
         return self.rows(query)[0][0]
 
-    def until(self, condition: Callable[[], Any], patience_s: float = PATIENCE_S) -> Any:
+    def until(self, condition: Callable[[], Any], quiet_s: float = QUIET_S) -> Any:
         """Ask again and again until the answer is true, whatever does not answer meanwhile; returns it."""
-        end = time.monotonic() + patience_s
-        while time.monotonic() < end:
-            if answer := condition():
-                return answer
-            time.sleep(0.02)
-        raise AssertionError(f"waited in vain; the logs:\n{self.logs()}")
+        return wait_until(condition, lambda: f"the logs:\n{self.logs()}", quiet_s)
 
     def logs(self) -> str:
         """The end of everybody's log."""

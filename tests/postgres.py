@@ -10,13 +10,13 @@ import signal
 import socket
 import subprocess
 import tempfile
-import time
 from pathlib import Path
 from typing import Final
 
 import psycopg
 
-PATIENCE_S: Final = 60.0
+from tests.patience import patience_s, wait_until
+
 USER: Final = "postgres"
 
 
@@ -49,20 +49,18 @@ class Postgres:
         options = {"listen_addresses": "127.0.0.1", "port": str(self.port), "unix_socket_directories": ""}
         flags = " ".join(f"-c {name}='{value}'" for name, value in (options | self._settings).items())
         self._run(
-            "pg_ctl", "--wait", f"--timeout={PATIENCE_S:.0f}", "--log", f"{self.folder}/log", "-o", flags, "start"
+            "pg_ctl", "--wait", f"--timeout={patience_s():.0f}", "--log", f"{self.folder}/log", "-o", flags, "start"
         )
 
     def stop(self, mode: str = "fast") -> None:
         """`immediate` ends it as a crash would: nothing is written back."""
-        self._run("pg_ctl", "--wait", "--mode", mode, "stop")
+        self._run("pg_ctl", "--wait", f"--timeout={patience_s():.0f}", "--mode", mode, "stop")
 
     def kill(self) -> None:
         """SIGKILL the server; its children end with it."""
         pid = int((self.data / "postmaster.pid").read_text().split()[0])
         os.kill(pid, signal.SIGKILL)
-        end = time.monotonic() + PATIENCE_S
-        while Path(f"/proc/{pid}").exists() and time.monotonic() < end:
-            time.sleep(0.01)
+        wait_until(lambda: not Path(f"/proc/{pid}").exists())
 
     @property
     def data(self) -> Path:

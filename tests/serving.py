@@ -8,7 +8,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Self
@@ -16,9 +15,7 @@ from typing import Any, Self
 import httpx
 
 from tests.homes import FolderHome, Home
-
-# Longer than anything takes on a busy machine: reached only when something hangs.
-PATIENCE_S = 90.0
+from tests.patience import patience_s, wait_until
 
 
 def environment_of(home: Home) -> dict[str, str]:
@@ -41,7 +38,7 @@ class Server:
         self.data = data
         self.home = home or FolderHome(data)
         self.log = data.with_suffix(".log")
-        self.client = httpx.Client(timeout=PATIENCE_S)
+        self.client = httpx.Client(timeout=patience_s())
         self._options = options
         self._settings = variables(self.home, settings)
         self._process: subprocess.Popen[str] | None = None
@@ -106,12 +103,7 @@ class Server:
 
     def until(self, condition: Callable[[], Any]) -> Any:
         """Ask again and again until the answer is true; returns it."""
-        end = time.monotonic() + PATIENCE_S
-        while time.monotonic() < end:
-            if answer := condition():
-                return answer
-            time.sleep(0.02)
-        raise AssertionError(f"waited in vain; the log: {self.log.read_text()[-4000:]}")
+        return wait_until(condition, lambda: f"the log: {self.log.read_text()[-4000:]}")
 
     def upload(self, photos: list[bytes], **options: Any) -> httpx.Response:
         """POST an upload; `fields` are added to the consent."""
@@ -153,7 +145,7 @@ class Server:
 
     def _reap(self) -> int:
         assert self._process is not None
-        code = self._process.wait(PATIENCE_S)
+        code = self._process.wait(patience_s())
         assert self._process.stdout is not None
         self._process.stdout.close()
         return code

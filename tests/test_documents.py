@@ -15,6 +15,7 @@ from likeness.cli.main import _parser
 from likeness.cli.operate import settings_table
 from likeness_plugins.new_pack import new_pack
 from likeness_plugins.pack_source import open_pack_source
+from tests.patience import patience_s
 from tests.serving import Server
 
 ROOT = Path(__file__).parent.parent
@@ -33,7 +34,7 @@ def test_the_walk_works_as_pasted(tmp_path: Path) -> None:
         address = str(server.client.base_url).rstrip("/")
         script = "set -eu -o pipefail\n" + walk.replace("http://127.0.0.1:8000", address)
         done = subprocess.run(
-            ["bash", "-c", script], cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False
+            ["bash", "-c", script], cwd=tmp_path, capture_output=True, text=True, timeout=patience_s(120), check=False
         )
         assert done.returncode == 0, done.stderr + done.stdout + server.log.read_text()
         assert "event: done" in done.stdout

@@ -10,13 +10,15 @@ import cv2
 import httpx
 import pytest
 
-from tests.serving import PATIENCE_S
+from tests.patience import patience_s
 
 ROOT = Path(__file__).parent.parent
 
 
 def run(python: Path, *arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([str(python), *arguments], cwd=cwd, capture_output=True, text=True, check=False, timeout=300)
+    return subprocess.run(
+        [str(python), *arguments], cwd=cwd, capture_output=True, text=True, check=False, timeout=patience_s(300)
+    )
 
 
 def likeness(python: Path, *arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
@@ -88,7 +90,7 @@ def test_the_example_of_moderation_refuses_a_listed_photo_with_its_own_words(
         command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
     ) as server:
         assert server.stdout is not None
-        with httpx.Client(base_url=server.stdout.readline().split()[-1], timeout=PATIENCE_S) as client:
+        with httpx.Client(base_url=server.stdout.readline().split()[-1], timeout=patience_s()) as client:
             answer = client.post(
                 "/v1/generations",
                 files=[("photos", (photo.name, photo.read_bytes(), "image/jpeg")) for photo in photos],

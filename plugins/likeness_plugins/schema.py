@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from inspect import cleandoc
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,8 @@ from likeness_plugins.style import Style
 def style_schema() -> dict[str, Any]:
     """The schema of the file's keys; paths are texts, relative to the folder."""
     [top], parts = msgspec.json.schema_components([Style], schema_hook=_path, ref_template="#/$defs/{name}")
+    for part in parts.values():  # releases of msgspec differ in how they indent a docstring
+        part["description"] = cleandoc(part["description"])
     style = parts.pop("Style")
     style["properties"]["recipes"]["propertyNames"] = {"enum": list(FAMILIES)}
     assert top == {"$ref": "#/$defs/Style"}

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Sequence
+from itertools import product
+from typing import Any
 
 import msgspec
 import numpy as np
+from numpy.typing import NDArray
 
 from likeness_plugins import Look, Style
 
@@ -34,74 +38,100 @@ class PlannedRender(msgspec.Struct, frozen=True):
 
 
 UNCHANGED = Variation()
-Choice = tuple[Style, Look, int, Variation]
+Counts = NDArray[np.int64]
+MIRRORING = (False, True)
+WARMTH_BANDS = ((-1.0, -1 / 3), (-1 / 3, 1 / 3), (1 / 3, 1.0))
 
 
 def plan_renders(styles: Sequence[Style], qualities: Sequence[float], count: int, seed: int) -> list[PlannedRender]:
     """Plan `count` renders; the same arguments give the same plan.
 
-    No (style, look, photo) comes twice before all of a style's were used; from then on crop, mirroring and warmth vary
-    too. Better photos (quality 0..1) are used more often. Styles alternate, so that the first avatars show them all.
+    Styles take turns, and so do the looks of each. A style sees as many photos as it has renders for, and a look sees
+    all before one twice; better photos (quality 0..1) are used more often. A (style, look, photo) that comes again is
+    varied.
     """
     rng = np.random.default_rng(seed)
-    photos = _PhotoTurns(qualities)
-    queues = [
-        _style_renders(style, share, photos, rng)
-        for style, share in zip(styles, _shares(count, len(styles)), strict=True)
-    ]
-    seeds = np.random.SeedSequence(seed).generate_state(count, np.uint32)
-    return [
-        PlannedRender(index, style, look, photo, int(seeds[index]), variation)
-        for index, (style, look, photo, variation) in enumerate(_alternate(queues))
-    ]
+    orders = [rng.permutation(len(style.looks)) for style in styles]
+    wanted = _deal_photos(orders, qualities, count)
+    used = [np.zeros_like(each) for each in wanted]
+    variations = _Variations(rng)
+    plan = []
+    for index, render_seed in enumerate(np.random.SeedSequence(seed).generate_state(count, np.uint32)):
+        turn, place = divmod(index, len(styles))
+        look = int(orders[place][turn % len(orders[place])])
+        photo = _next_photo(look, wanted[place], used[place], np.sum([each.sum(axis=0) for each in used], axis=0))
+        variation = variations.next(place, look, photo) if used[place][look, photo] else UNCHANGED
+        used[place][look, photo] += 1
+        style = styles[place]
+        plan.append(PlannedRender(index, style, style.looks[look], photo, int(render_seed), variation))
+    return plan
 
 
-def _shares(count: int, parts: int) -> list[int]:
-    """Split evenly by largest remainder; with equal weights, the earlier styles get what is left over."""
-    return [count // parts + (part < count % parts) for part in range(parts)]
+def _deal_photos(orders: Sequence[Counts], qualities: Sequence[float], count: int) -> list[Counts]:
+    """How many renders are drawn from each photo, as an array [look, photo] for each style.
+
+    Dealt style by style: dealing in turns locks when the counts of styles and photos share a factor. A style gets all
+    photos once, then more by Sainte-Laguë's rule over all styles so far, one at most as often as it has looks.
+    """
+    weights = 0.25 + np.asarray(qualities, np.float64)
+    dealt = np.zeros(len(weights), np.int64)
+    wanted = []
+    for place, order in enumerate(orders):
+        share = np.zeros_like(dealt)
+        for _ in range(place, count, len(orders)):
+            photo = _first(share // len(order), share > 0, -weights / (dealt + 0.5))
+            share[photo] += 1
+            dealt[photo] += 1
+        wanted.append(_deal_to_looks(share, order, place))
+    return wanted
 
 
-def _style_renders(style: Style, count: int, photos: _PhotoTurns, rng: np.random.Generator) -> Iterator[Choice]:
-    order = [style.looks[i] for i in rng.permutation(len(style.looks))]
-    photos_of: dict[str, list[int]] = {look.name: [] for look in order}
-    for turn in range(count):
-        look = order[turn % len(order)]
-        drawn = photos_of[look.name]
-        repeats = len(drawn) >= photos.count
-        photo = photos.next(avoid=drawn[len(drawn) - len(drawn) % photos.count :])
-        drawn.append(photo)
-        yield style, look, photo, _vary(rng) if repeats else UNCHANGED
+def _deal_to_looks(share: Counts, order: Counts, start: int) -> Counts:
+    """A style's photos, dealt to its looks such that none has one twice before it has all.
+
+    Each look gets all of its photos at once, those of which most are left: by Gale and Ryser, that always comes out
+    even. Styles start at different looks, so that the first avatars are not all drawn from the best photo.
+    """
+    dealt = np.zeros((len(order), len(share)), np.int64)
+    turns = np.bincount(np.arange(share.sum()) % len(order), minlength=len(order))
+    drawn = np.count_nonzero(turns)
+    for turn in np.roll(np.arange(drawn), start):
+        look = order[turn]
+        for _ in range(turns[turn]):
+            taken = dealt.sum(axis=0)
+            dealt[look, _first(dealt[look], taken - share, taken)] += 1
+    return dealt
 
 
-def _alternate(queues: Sequence[Iterator[Choice]]) -> Iterator[Choice]:
-    waiting = list(queues)
-    while waiting:
-        for queue in tuple(waiting):
-            try:
-                yield next(queue)
-            except StopIteration:
-                waiting.remove(queue)
+def _next_photo(look: int, wanted: Counts, used: Counts, by_all: Counts) -> int:
+    """Of a look's photos, the one of which the style has the largest part left, then the one least used in all."""
+    part_used = used.sum(axis=0) / np.maximum(wanted.sum(axis=0), 1)
+    return _first(used[look] >= wanted[look], used[look], part_used, by_all)
 
 
-def _vary(rng: np.random.Generator) -> Variation:
-    zoom = float(rng.uniform(1.06, 1.2))
-    room = (1 - 1 / zoom) / 2
-    shift_x, shift_y = (float(v) for v in rng.uniform(-room, room, 2))
-    return Variation(zoom, shift_x, shift_y, bool(rng.random() < 0.5), float(rng.uniform(-1, 1)))
+def _first(*keys: NDArray[Any]) -> int:
+    """The photo with the smallest first key, of equals that with the smallest second key, and so on."""
+    return int(np.lexsort(keys[::-1])[0])
 
 
-class _PhotoTurns:
-    """Hands out photos in proportion to their weight: always the one that is furthest behind its due."""
+class _Variations:
+    """Hands out variations such that each look and each photo of a style gets all mirrorings and warmths in turn."""
 
-    def __init__(self, qualities: Sequence[float]) -> None:
-        weights = 0.25 + np.asarray(qualities, np.float64)
-        self._weights = weights / weights.sum()
-        self._used = np.zeros(len(weights))
-        self.count = len(weights)
+    def __init__(self, rng: np.random.Generator) -> None:
+        self._rng = rng
+        self._uses: Counter[tuple[object, object]] = Counter()
 
-    def next(self, avoid: Sequence[int]) -> int:
-        due = self._weights * (self._used.sum() + 1) - self._used
-        due[list(avoid)] = -np.inf
-        photo = int(due.argmax())
-        self._used[photo] += 1
-        return photo
+    def next(self, style: int, look: int, photo: int) -> Variation:
+        groups = ((style, None, None), (style, look, None), (style, None, photo), (style, look, photo))
+        pairs = list(product(MIRRORING, WARMTH_BANDS))
+        self._rng.shuffle(pairs)
+        pair = min(pairs, key=lambda pair: sum(self._uses[group, part] for group in groups for part in (pair, *pair)))
+        self._uses.update((group, part) for group in groups for part in (pair, *pair))
+        mirror, band = pair
+        return self._cropped(mirror, float(self._rng.uniform(*band)))
+
+    def _cropped(self, mirror: bool, warmth: float) -> Variation:
+        zoom = float(self._rng.uniform(1.06, 1.2))
+        room = (1 - 1 / zoom) / 2
+        shift_x, shift_y = (float(v) for v in self._rng.uniform(-room, room, 2))
+        return Variation(zoom, shift_x, shift_y, mirror, warmth)

@@ -11,6 +11,7 @@ from PIL import Image
 from benchmarks.client import at_once, sample
 from benchmarks.serve import covered_s, percentile, price_of_1000
 from benchmarks.uploads import encode, enlarge, five_pictures
+from tests.patience import patience_s
 
 
 @pytest.mark.parametrize(("percent", "value"), [(0, 1), (50, 10), (95, 19), (99, 20), (100, 20)])
@@ -41,7 +42,7 @@ def test_jobs_answer_in_their_order_and_the_first_failure_is_raised() -> None:
         second_ended.set()
         return 2
 
-    assert at_once([lambda: 1 if second_ended.wait(10) else 0, second]) == [1, 2]
+    assert at_once([lambda: 1 if second_ended.wait(patience_s()) else 0, second]) == [1, 2]
     with pytest.raises(SystemExit, match="refused"):
         at_once([second, lambda: exec("raise SystemExit('refused')")])
 

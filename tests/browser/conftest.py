@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from tests.http.talk import ISSUER, SECRET, Person
+from tests.patience import patience_s
 from tests.serving import Server
 
 if TYPE_CHECKING:
@@ -140,8 +141,9 @@ def studio(browser: Any, server: Server, screenshots: Path) -> Iterator[Studios]
 
     At the end none of the tabs may have complained of anything that the test did not expect.
     """
-    from tests.browser.studio import PATIENCE_MS, Studio
+    from tests.browser.studio import Studio, expect
 
+    expect.set_options(timeout=1000 * patience_s())
     with contextlib.ExitStack() as stack:
         opened: list[Studio] = []
 
@@ -150,7 +152,7 @@ def studio(browser: Any, server: Server, screenshots: Path) -> Iterator[Studios]
         ):
             if context is None:
                 context = browser.new_context(**{"viewport": {"width": 1280, "height": 900}, **options})
-                context.set_default_timeout(PATIENCE_MS)
+                context.set_default_timeout(1000 * patience_s())
                 stack.callback(context.close)
                 if script:
                     context.add_init_script(script)

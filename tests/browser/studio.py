@@ -12,12 +12,9 @@ import pytest
 sync_api = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed: pip install -e .[dev]")
 expect = sync_api.expect
 
-# Longer than anything takes on a busy machine: reached only when something is broken.
-PATIENCE_MS = 60_000
 # What Chromium says of every answer that is no success; the tests of refusals say that they expect it.
 REFUSED = r"Failed to load resource: the server responded with a status of (4\d\d|503)"
 UNREACHABLE = r"Failed to load resource: net::ERR_|ERR_INTERNET_DISCONNECTED|ERR_CONNECTION_REFUSED"
-expect.set_options(timeout=PATIENCE_MS)
 
 # Tells of what the page's policy forbids; read back by `complaints`.
 WATCH = """

@@ -11,6 +11,7 @@ from pathlib import Path
 from tests.browser.conftest import AVATARS, Studios
 from tests.browser.studio import REFUSED, UNREACHABLE, expect
 from tests.http.talk import Person
+from tests.patience import patience_s
 from tests.serving import Server
 
 Held = Callable[[], contextlib.AbstractContextManager[None]]
@@ -61,7 +62,7 @@ def test_a_server_that_is_killed_and_comes_back(studio: Studios, portraits: list
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    server = Server(tmp_path / "data", "--port", str(port), steps=1, avatars=5, lease_s=2)
+    server = Server(tmp_path / "data", "--port", str(port), steps=1, avatars=5, lease_s=patience_s(2))
     try:
         mine = studio(at=server.start())
         mine.forgiven += [UNREACHABLE, REFUSED, "ERR_"]

@@ -16,8 +16,9 @@ import httpx
 
 from likeness.webhooks import read_secret, verify
 from tests.fleet import Fleet, headers
+from tests.patience import patience_s
 
-PATIENCE_S: Final = 120.0
+ACCEPTED_S: Final = 120.0
 CONSENT: Final = {"consent": "1"}
 
 
@@ -47,7 +48,7 @@ class Users:
         return any(thread.is_alive() for thread in self._threads)
 
     def _run(self) -> None:
-        with httpx.Client(timeout=30.0) as client:
+        with httpx.Client(timeout=patience_s(30)) as client:
             while True:
                 try:
                     number = self._turns.get_nowait()
@@ -59,8 +60,8 @@ class Users:
         tier = "plus" if number % 3 == 0 else "lite"
         given = headers(f"user-{number}-{secrets.token_hex(4)}", tier) | {"Idempotency-Key": secrets.token_hex(16)}
         nodes = itertools.cycle(self._fleet.nodes[number % len(self._fleet.nodes) :] + self._fleet.nodes)
-        end = time.monotonic() + PATIENCE_S
-        while time.monotonic() < end:
+        begun = time.monotonic()
+        while time.monotonic() - begun < patience_s(ACCEPTED_S):
             try:
                 url = next(nodes).client.base_url.join("/v1/generations")
                 answer = client.post(url, files=self._files, data=CONSENT, headers=given)

@@ -14,6 +14,7 @@ from typing import Any
 import httpx
 
 from tests.fleet import Fleet, headers
+from tests.patience import patience_s
 
 CONSENT = {"consent": "1"}
 
@@ -51,7 +52,7 @@ def simultaneous(fleet: Fleet, photos: Sequence[bytes], count: int, user: dict[s
 
     async def every() -> Counter[int]:
         limits = httpx.Limits(max_connections=None)
-        async with httpx.AsyncClient(timeout=300.0, limits=limits) as client:
+        async with httpx.AsyncClient(timeout=patience_s(300), limits=limits) as client:
             return Counter(await asyncio.gather(*(one(client, number) for number in range(count))))
 
     return asyncio.run(every())
@@ -61,7 +62,7 @@ def replays(fleet: Fleet, photos: Sequence[bytes], count: int) -> tuple[int, int
     """One upload sent again and again under its key, to all nodes; generations made, and different bodies."""
     user = headers(f"replays-{secrets.token_hex(4)}") | {"Idempotency-Key": secrets.token_hex(16)}
     bodies, locations = set[bytes](), set[str]()
-    with httpx.Client(timeout=60.0) as client:
+    with httpx.Client(timeout=patience_s()) as client:
         for number in range(count):
             url = fleet.nodes[number % len(fleet.nodes)].client.base_url.join("/v1/generations")
             answer = client.post(url, files=files_of(photos), data=CONSENT, headers=user)

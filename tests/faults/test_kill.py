@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import resource
+import signal
 import sqlite3
 from collections import Counter
 from collections.abc import Iterator
@@ -15,6 +17,7 @@ import pytest
 from tests.serving import Server
 
 AVATARS = 25  # more than fit into one batch, so that some are stored while others wait
+TRIES = 20
 
 
 @pytest.fixture
@@ -31,6 +34,29 @@ def server(tmp_path: Path) -> Iterator[Server]:
 
 def drawn(server: Server, generation: str, at_least: int) -> bool:
     return bool(server.generation(generation)["progress"]["drawn"] >= at_least)
+
+
+def stopped_amid(server: Server, jpegs: list[bytes], at_least: int) -> tuple[str, int]:
+    """A generation with so many avatars drawn and not all, and its worker, which is stopped (SIGSTOP).
+
+    One that ended before the stop came is let be, and the next is tried.
+    """
+    for _ in range(TRIES):
+        generation = server.accepted(jpegs)
+        server.until(lambda: begun(server, generation, at_least))  # noqa: B023
+        worker = server.until(lambda: server.worker_pid)
+        os.kill(worker, signal.SIGSTOP)
+        if begun(server, generation, at_least) == "rendering" and not drawn(server, generation, AVATARS):
+            return generation, worker
+        os.kill(worker, signal.SIGCONT)
+        server.until(lambda: ended(server, generation))  # noqa: B023
+    raise AssertionError(f"{TRIES} generations were drawn before their worker could be stopped")
+
+
+def begun(server: Server, generation: str, at_least: int) -> str | None:
+    """The status of a generation that waits no longer and has so many avatars drawn."""
+    status = str(server.generation(generation)["status"])
+    return status if status != "queued" and drawn(server, generation, at_least) else None
 
 
 def ended(server: Server, generation: str) -> dict[str, Any] | None:
@@ -75,9 +101,10 @@ def check_whole(server: Server, generation: str) -> None:
 )
 def test_killed_while_drawing(server: Server, jpegs: list[bytes], worker: bool, api: bool, moment: int) -> None:
     server.start()
-    generation = server.accepted(jpegs)
-    server.until(lambda: drawn(server, generation, moment))
+    generation, pid = stopped_amid(server, jpegs, moment)
     server.kill(worker=worker, server=api)
+    if not worker:
+        os.kill(pid, signal.SIGCONT)  # and it finds that its server is gone
     if api:
         server.start()
     check_whole(server, generation)
@@ -104,13 +131,14 @@ def test_killed_while_uploading(server: Server, jpegs: list[bytes]) -> None:
 
 
 def test_a_graceful_stop_hands_the_work_back_and_counts_no_attempt(server: Server, jpegs: list[bytes]) -> None:
-    server._settings |= {"LIKENESS_ATTEMPTS": "1", "LIKENESS_STEPS": "8"}  # long enough to be stopped amid it
+    server._settings |= {"LIKENESS_ATTEMPTS": "1", "LIKENESS_STEPS": "20"}  # long enough to be stopped amid it
     server.start()
     generation = server.accepted(jpegs)
     server.until(lambda: drawn(server, generation, 1))
     assert server.stop() == 0
     [(state, attempts, worker)] = rows(server, "SELECT state, attempts, worker FROM generations")
     assert (state, attempts, worker) == ("rendering", 0, None)
+    server._settings["LIKENESS_STEPS"] = "3"
     server.start()
     check_whole(server, generation)
 

@@ -18,6 +18,7 @@ from PIL import Image
 from tests.homes import FleetHome, Home
 from tests.http.jwks import Platform
 from tests.http.talk import ISSUER, REGION, SECRET, Person
+from tests.patience import patience_s
 from tests.serving import Server
 
 AVATARS = 5
@@ -106,7 +107,7 @@ def local(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         "--no-worker",
         quota_lite=1000,
         refusals_per_hour=0,
-        upload_idle_s=0.5,
+        upload_idle_s=patience_s(1),
         avatars=AVATARS,
         public_url="https://likeness.example/",
     )

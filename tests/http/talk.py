@@ -13,7 +13,8 @@ from typing import Any, ClassVar, NamedTuple, Self
 import httpx
 import jwt
 
-from tests.serving import PATIENCE_S, Server
+from tests.patience import patience_s
+from tests.serving import Server
 
 SECRET = "a secret that only these tests and their servers know"
 ISSUER = "https://social.example"
@@ -53,7 +54,7 @@ class Person:
         self.client = httpx.Client(
             base_url=server.client.base_url,
             headers={"Authorization": f"Bearer {self.token}"},
-            timeout=PATIENCE_S,
+            timeout=patience_s(),
             verify=False,
         )
         Person.tokens.add(self.token)
@@ -127,7 +128,7 @@ class RawUpload:
         request = self.request(person.client, photos)
         self.body = request.read()
         headers = {**dict(request.headers), "connection": "close", **changes}
-        self._socket = socket.create_connection((request.url.host, request.url.port or 80), timeout=PATIENCE_S)
+        self._socket = socket.create_connection((request.url.host, request.url.port or 80), timeout=patience_s())
         lines = [f"{name}: {value}" for name, value in headers.items() if value]
         self._socket.sendall("\r\n".join([f"POST {request.url.path} HTTP/1.1", *lines, "", ""]).encode())
         self._sent = 0

@@ -18,6 +18,7 @@ from tests.http.conftest import People, jpeg
 from tests.http.jwks import Platform
 from tests.http.talk import Person, RawUpload, problem, stored
 from tests.http.test_photos_refused import BAD, Pixels
+from tests.patience import patience_s
 from tests.serving import Server
 
 LARGE = 15_000_000
@@ -175,7 +176,7 @@ def test_checks_leave_the_last_decoder_to_uploads() -> None:
         decoders = Decoders(2)
         async with decoders.take_to_check():
             second = asyncio.ensure_future(decoders.take_to_check().__aenter__())
-            async with asyncio.timeout(30), decoders.take():
+            async with asyncio.timeout(patience_s(30)), decoders.take():
                 pass  # an upload's turn comes although a check waits
             assert not second.done()
             second.cancel()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -17,6 +16,7 @@ from likeness_plugins import Look, Style
 from likeness_plugins.child_process import PASSED_ON
 from likeness_plugins.errors import HookError
 from likeness_plugins.hook_process import HookProcess
+from tests.patience import patience_s, wait_until
 
 PICTURE = np.zeros((8, 8, 3), np.uint8)
 LOOK = Look("l", "p")
@@ -51,12 +51,8 @@ def is_alive(process: int) -> bool:
 
 
 def ends(process: int) -> bool:
-    """Whether it is gone within a minute: a signal takes its time on a busy machine."""
-    for _ in range(1200):
-        if not is_alive(process):
-            return True
-        time.sleep(0.05)
-    return False
+    """Wait until it is gone: a signal takes its time on a busy machine."""
+    return bool(wait_until(lambda: not is_alive(process)))
 
 
 def test_one_that_hangs_is_ended_and_the_next_call_is_answered(pack: Callable[..., HookProcess]) -> None:
@@ -150,6 +146,6 @@ def test_it_ends_with_its_worker_even_while_a_hook_hangs(tmp_path: Path) -> None
         "time.sleep(0.05)\nos.kill(os.getpid(), 9)\n"
     )
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), *filter(None, sys.path)])}
-    subprocess.run([sys.executable, "-c", worker], env=environment, check=False, timeout=60)
+    subprocess.run([sys.executable, "-c", worker], env=environment, check=False, timeout=patience_s())
     child = int((tmp_path / "pid").read_text())
     assert ends(child)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import tomllib
 from pathlib import Path
+from typing import Any
 
 import jsonschema
+import msgspec
 import pytest
 
 import likeness_plugins
@@ -21,6 +23,21 @@ def test_the_file_is_the_codes_own(capsys: pytest.CaptureFixture[str]) -> None:
     assert FILE.read_text() == schema_text()
     assert main(["styles", "schema"]) == 0
     assert capsys.readouterr().out == schema_text()
+
+
+def test_how_msgspec_indents_a_docstring_does_not_matter(monkeypatch: pytest.MonkeyPatch) -> None:
+    real = msgspec.json.schema_components
+
+    def indented(*arguments: Any, **options: Any) -> Any:
+        top, parts = real(*arguments, **options)
+        for kind in (Style, Look, Recipe):
+            parts[kind.__name__]["description"] = kind.__doc__
+        return top, parts
+
+    before = schema_text()
+    monkeypatch.setattr(msgspec.json, "schema_components", indented)
+    assert schema_text() == before
+    assert "\n " not in style_schema()["description"]
 
 
 def test_it_names_every_key_and_no_other() -> None:

@@ -13,6 +13,7 @@ from likeness.database import Database, UnavailableError
 from likeness.records import deadlines, events, gallery, generations, quota, work, workers
 from likeness.records.work import DeadWorkerError, Drawn
 from likeness.refusals import ConflictError, QuotaError, UploadRunningError
+from tests.patience import patience_s
 from tests.records.conftest import SETTINGS
 
 Make = Callable[..., str]
@@ -24,7 +25,7 @@ def together(*jobs: Callable[[], Any]) -> list[Any]:
     barrier = threading.Barrier(len(jobs))
 
     def run(job: Callable[[], Any]) -> Any:
-        barrier.wait(60)
+        barrier.wait(patience_s())
         try:
             return job()
         except Exception as error:
@@ -124,7 +125,7 @@ def test_two_that_wait_for_each_other_both_get_through(database: Database) -> No
             deadlines.set_deadline(connection, "object", first, -1.0)
             if not tries and not database.is_sqlite:  # which lets one in at a time
                 tries.append(first)
-                meet.wait(60)
+                meet.wait(patience_s())
             deadlines.set_deadline(connection, "object", second, -1.0)
 
         return lambda: database.write(write)

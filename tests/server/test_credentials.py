@@ -19,6 +19,7 @@ from likeness.provenance import PNG, SigningError, open_marker, read_provenance
 from likeness.provenance.credential import NAME, read_credential
 from likeness.vault import open_key_store
 from tests.certificates import Authority
+from tests.patience import patience_s
 from tests.serving import Server
 
 
@@ -139,7 +140,7 @@ def test_the_server_does_not_start_with_wrong_ones(
     config = tmp_path / "likeness.toml"
     config.write_text(f'c2pa_certificate = "{certificate}"\nc2pa_key = "{secret}"\nport = 0\n')
     run = [sys.executable, "-m", "likeness", command, "--data", str(tmp_path / "data"), "--config", str(config)]
-    done = subprocess.run(run, capture_output=True, text=True, timeout=90, check=False)
+    done = subprocess.run(run, capture_output=True, text=True, timeout=patience_s(), check=False)
     assert done.returncode == 2, done.stderr
     [said] = [line for line in done.stderr.splitlines() if not line.startswith("{")]
     assert said.startswith(f"C2PA refuses c2pa_certificate {certificate}")

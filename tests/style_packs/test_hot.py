@@ -20,6 +20,7 @@ from PIL import Image
 
 from tests.homes import FleetHome
 from tests.http.conftest import jpegs
+from tests.patience import patience_s
 from tests.serving import Server
 from tests.style_packs.packs import pack
 
@@ -55,7 +56,7 @@ def names(server: Server) -> set[str]:
 def within(seconds: float, server: Server, condition: Any) -> None:
     started = time.monotonic()
     server.until(condition)
-    assert time.monotonic() - started < seconds
+    assert time.monotonic() - started < patience_s(seconds)
 
 
 def drawn(server: Server, generation: str) -> dict[str, Any]:

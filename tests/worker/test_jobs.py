@@ -15,8 +15,7 @@ from likeness.settings import Settings
 from likeness.worker import jobs
 from likeness.worker.jobs import JobClient, JobRunner
 from likeness.worker.loop import StoppingError
-
-PATIENCE_S = 60.0
+from tests.patience import patience_s
 
 
 class Runners:
@@ -39,7 +38,7 @@ class Runners:
         self._running = None
 
     def take(self, count: int) -> list[str]:
-        return [self.drawn.get(timeout=PATIENCE_S) for _ in range(count)]
+        return [self.drawn.get(timeout=patience_s()) for _ in range(count)]
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -111,7 +110,7 @@ def test_what_a_dead_worker_left_is_handed_on(database: Database, client: JobCli
 
     database.write(client.enqueue, "left", 1.0)
     runners.start("worker-1", leave)
-    assert begun.wait(PATIENCE_S)
+    assert begun.wait(patience_s())
     assert database.read(jobs.holders) == {"worker-1"}
     second = runners.start("worker-2")
     second.hand_on(["worker-1"])

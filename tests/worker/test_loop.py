@@ -13,6 +13,7 @@ from likeness.records.work import LostClaimError
 from likeness.worker.loop import LoopFailedError, RenderLoop, StoppingError, Stream
 from likeness_engines import Engines, Outcome, Render, bundled_pack
 from likeness_engines.backends.fake_engine import FakeBackend
+from tests.patience import patience_s
 
 PACK = bundled_pack()
 
@@ -141,7 +142,7 @@ def test_a_loop_that_fails_says_so_to_all(loop: RenderLoop, caplog: pytest.LogCa
         raise MemoryError
 
     loop.do(lambda: setattr(loop._renderer, "step", fail))
-    entered.wait(10)
+    entered.wait(patience_s())
     with pytest.raises(LoopFailedError):
         follow(stream)
     assert "The render loop failed" in caplog.text

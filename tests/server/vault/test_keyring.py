@@ -20,6 +20,7 @@ from likeness.vault import (
 )
 from likeness.vault import durable as durable_module
 from likeness.vault import keyring as keyring_module
+from tests.patience import patience_s
 
 HOUR = 490_000
 UNTIL = HOUR * 3600.0 + 1800
@@ -255,7 +256,7 @@ def _create_at_once(folder: Path) -> tuple[list[bytes], list[Wrapped]]:
     keyring = keyring_of(folder)
     secrets, wrapped = [], []
     for turn in range(ROUNDS):
-        globals()["_barrier"].wait(60)
+        globals()["_barrier"].wait(patience_s())
         secrets.append(keyring.secret(f"race-{turn}"))
         wrapped.append(keyring.wrap(KEY, CONTEXT, UNTIL + 3600 * turn))
     return secrets, wrapped
