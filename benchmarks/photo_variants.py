@@ -90,12 +90,12 @@ def usable_photos(portrait: Pixels, face: Landmarks, seed: int) -> Iterator[Vari
     """All that must be accepted; the first is the portrait upright in a scene."""
     rng = np.random.default_rng(seed)
     middle, scale = (SCENE / 2, SCENE / 2 + 20), 2.4 * 225 / portrait.shape[1]
-    yield _in_scene("upright", portrait, seed, 0, scale, middle)
+    yield _in_scene("upright", portrait, seed, tilt=0, scale=scale, middle=middle)
     for tilt in TILTS:
-        yield _in_scene(f"tilted by {abs(tilt)} degrees", portrait, seed, tilt, scale / 1.2, middle)
+        yield _in_scene(f"tilted by {abs(tilt)} degrees", portrait, seed, tilt=tilt, scale=scale / 1.2, middle=middle)
     spot = float(rng.uniform(300, 600)), float(rng.uniform(300, 600))
-    yield _in_scene("small in a scene", portrait, seed, 0, 0.375 * scale, spot)
-    lit = _in_scene("lit from the side", portrait, seed, 0, scale, middle)
+    yield _in_scene("small in a scene", portrait, seed, tilt=0, scale=0.375 * scale, middle=spot)
+    lit = _in_scene("lit from the side", portrait, seed, tilt=0, scale=scale, middle=middle)
     yield lit._replace(photo=lit_from_the_side(lit.photo, left=seed % 2 == 0))
     for turns in (1, 2, 3):
         yield _turned("upside down" if turns == 2 else "quarter turn", portrait, turns)
@@ -200,7 +200,7 @@ def disc(photo: Pixels, middle: Point, radius: float, colour: tuple[int, ...]) -
 
 
 def _in_scene(
-    name: str, portrait: Pixels, seed: int, tilt: float, scale: float, middle: tuple[float, float]
+    name: str, portrait: Pixels, seed: int, *, tilt: float, scale: float, middle: tuple[float, float]
 ) -> Variant:
     photo = scene(seed)
     return Variant(name, photo, place(photo, portrait, tilt, scale, middle))
@@ -259,7 +259,7 @@ def _smiley(portrait: Pixels, parts: Parts) -> Pixels:
     for side in (-1, 1):
         covered = disc(covered, middle + radius * np.array((0.35 * side, -0.25)), 0.12 * radius, (60, 40, 10))
     axes, line = (round(0.5 * radius), round(0.4 * radius)), max(2, round(0.08 * radius))
-    cv2.ellipse(covered, _spot(middle + (0, 0.15 * radius)), axes, 0, 10, 170, (60, 40, 10), line, cv2.LINE_AA)
+    cv2.ellipse(covered, _spot(np.add(middle, (0, 0.15 * radius))), axes, 0, 10, 170, (60, 40, 10), line, cv2.LINE_AA)
     return covered
 
 

@@ -1,4 +1,4 @@
-"""Where the canonical crop lies: eyes level and at fixed places, head and shoulders, the face half as wide as the crop."""
+"""Where the canonical crop lies: eyes level and at fixed places, the face half as wide as the crop."""
 
 from __future__ import annotations
 

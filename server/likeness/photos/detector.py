@@ -1,4 +1,4 @@
-"""Where faces may be in a photo, whichever way it lies: MediaPipe's full-range detector over turns, scales and tiles."""
+"""Where faces may be in a photo, whichever way it lies: MediaPipe's detector over turns, scales and tiles."""
 
 from __future__ import annotations
 
@@ -111,7 +111,8 @@ def _turn_back(points: NDArray[np.float64], turn: int) -> NDArray[np.float64]:
 def _detection(score: float, points: NDArray[np.float64], side: float) -> Detection:
     """From centre, size and keypoints (right eye, left eye, nose, mouth, ears) in photo pixels."""
     across = points[3] - points[2]
-    return Detection(score, *map(float, points[0]), side, float(np.degrees(np.arctan2(across[1], across[0]))))
+    x, y = points[0]
+    return Detection(score, float(x), float(y), side, float(np.degrees(np.arctan2(across[1], across[0]))))
 
 
 def _tiles(width: int, height: int, side: int) -> Iterator[tuple[int, int]]:

@@ -15,13 +15,14 @@ from likeness.photos.landmarks import LEFT_EYE, MOUTH, RIGHT_EYE, Landmarks
 
 Grey = NDArray[np.float32]
 SIDE: Final = 192
-# The best correlation with a template, within so many pixels of where the landmarks say. On 44 people, every visible eye
-# was at 0.47 or more and every mouth at 0.48; behind patterned stickers, eyes were under 0.45 and mouths under 0.40.
+# The best correlation with a template, within so many pixels of where the landmarks say. On 44 people, every visible
+# eye was at 0.47 or more and every mouth at 0.48; behind stickers with a pattern, eyes were under 0.45 and mouths under
+# 0.40.
 SHIFT: Final = 3
 EYES_SEEN: Final = 0.46
 MOUTH_SEEN: Final = 0.46
-# A block whose grey values spread by less than this share of the face's has no skin in it, only paint. On the same people
-# paint took less than 0.1 of an uncovered part, and over 0.25 of one behind sunglasses, a mask or stickers.
+# A block whose grey values spread by less than this share of the face's has no skin in it, only paint. On the same
+# people, paint took less than 0.1 of an uncovered part, and over 0.25 of one behind sunglasses, a mask or stickers.
 FLAT: Final = 0.02
 PAINTED: Final = 0.18
 BLOCK: Final = 6
