@@ -48,7 +48,7 @@ $(VENV)/.venv:
 	touch $@
 
 $(VENV)/.run: $(VENV)/.venv $(HERE)pyproject.toml
-	cd $(HERE) && $(PIP) -e '.[demo]'
+	cd $(HERE) && $(PIP) -e '.[demo,heif]'
 	touch $@
 
 $(VENV)/.test: $(VENV)/.run

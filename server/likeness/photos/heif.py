@@ -1,0 +1,47 @@
+"""Opening AVIF, which Pillow reads, and HEIC, which needs the extra `heif`.
+
+Their orientation is a property of the picture that both libraries apply or tell; EXIF may repeat it, and is not asked.
+"""
+
+from __future__ import annotations
+
+import io
+from importlib.util import find_spec
+from typing import Final
+
+from PIL import AvifImagePlugin
+
+from likeness.errors import PhotoError
+from likeness.photos.boxes import declared_size, hide_exif, read_cicp
+from likeness.photos.opened import Opened, pad
+from likeness.photos.orientation import read_orientation
+
+HEIC_IS_READ: Final = find_spec("pi_heif") is not None
+
+
+def open_avif(data: bytes) -> Opened:
+    """Read the header; raises what Pillow does."""
+    whole = pad(data, declared_size(data))
+    # Pillow would write the orientation into the file's EXIF, and fail where that is odd.
+    picture = AvifImagePlugin.AvifImageFile(io.BytesIO(hide_exif(whole)))
+    orientation = read_orientation(picture.info.get("exif", b""))
+    return Opened(picture, picture.size, picture.n_frames, orientation, read_cicp(data), len(whole) > len(data))
+
+
+def open_heic(data: bytes) -> Opened:
+    """Read the header; of a burst, a depth map or a thumbnail only the primary picture counts."""
+    if not HEIC_IS_READ:
+        raise PhotoError(
+            "unsupported_format", "This is a HEIC file, which is not read here. Save it as JPEG, PNG, WebP or AVIF."
+        )
+    import pi_heif  # noqa: PLC0415 - an extra
+
+    try:
+        picture = pi_heif.HeifImageFile(io.BytesIO(data))
+    except SyntaxError as error:
+        if declared_size(data) > len(data):
+            raise
+        raise PhotoError(
+            "unsupported_format", "This HEIC file is of an unusual kind, or damaged. Save it as JPEG, PNG, WebP or AVIF."
+        ) from error
+    return Opened(picture, picture.size, cicp=read_cicp(data))
