@@ -6,7 +6,6 @@ Their orientation is a property of the picture that both libraries apply or tell
 from __future__ import annotations
 
 import io
-from importlib.util import find_spec
 from typing import Final
 
 from PIL import AvifImagePlugin
@@ -16,7 +15,19 @@ from likeness.photos.boxes import declared_size, hide_exif, read_cicp
 from likeness.photos.opened import Opened, pad
 from likeness.photos.orientation import read_orientation
 
-HEIC_IS_READ: Final = find_spec("pi_heif") is not None
+try:
+    import pi_heif
+except ImportError:
+    pi_heif = None
+
+HEIC_IS_READ: Final = pi_heif is not None
+
+
+def limit_threads() -> None:
+    """For a process whose address space is limited, of which each thread takes its share."""
+    AvifImagePlugin.DEFAULT_MAX_THREADS = 1
+    if pi_heif is not None:
+        pi_heif.options.DECODE_THREADS = 2
 
 
 def open_avif(data: bytes) -> Opened:
@@ -30,18 +41,17 @@ def open_avif(data: bytes) -> Opened:
 
 def open_heic(data: bytes) -> Opened:
     """Read the header; of a burst, a depth map or a thumbnail only the primary picture counts."""
-    if not HEIC_IS_READ:
+    if pi_heif is None:
         raise PhotoError(
             "unsupported_format", "This is a HEIC file, which is not read here. Save it as JPEG, PNG, WebP or AVIF."
         )
-    import pi_heif  # noqa: PLC0415 - an extra
-
     try:
         picture = pi_heif.HeifImageFile(io.BytesIO(data))
     except SyntaxError as error:
         if declared_size(data) > len(data):
             raise
         raise PhotoError(
-            "unsupported_format", "This HEIC file is of an unusual kind, or damaged. Save it as JPEG, PNG, WebP or AVIF."
+            "unsupported_format",
+            "This HEIC file is of an unusual kind, or damaged. Save it as JPEG, PNG, WebP or AVIF.",
         ) from error
     return Opened(picture, picture.size, cicp=read_cicp(data))
