@@ -54,7 +54,7 @@ def _draws(marker: int, body: bytes) -> bool:
     if marker in _APP:
         return (
             (marker == 0xE0 and body.startswith(b"JFIF\0") and len(body) >= 14)
-            or (marker == 0xE2 and body.startswith(b"ICC_PROFILE\0"))
+            or (marker == 0xE2 and body.startswith(b"ICC_PROFILE\0") and len(body) > 14)
             or (marker == 0xEE and body.startswith(b"Adobe") and len(body) >= 12)
         )
     return marker != _COMMENT

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import struct
 
 import numpy as np
@@ -16,7 +15,6 @@ from tests.server.photos.files import (
     DISPLAY_P3,
     PROPHOTO,
     Pixels,
-    Space,
     cmyk_profile,
     encode,
     grey_profile,
