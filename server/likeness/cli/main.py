@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import io
 import os
 import sys
 import warnings
@@ -25,6 +26,8 @@ INTERRUPTED = 130
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns 0, 1 for a failure, 2 for a wrong call or a refused photo, 130 after Ctrl-C."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # file names need not be UTF-8
     arguments = _parser().parse_args(argv)
     from likeness.errors import LikenessError  # noqa: PLC0415 - `--help` must not wait for NumPy
     from likeness_engines import EngineError  # noqa: PLC0415
