@@ -8,11 +8,9 @@ from __future__ import annotations
 import struct
 import sys
 from collections.abc import Iterator
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 from likeness.photos.cicp import Cicp
-
-_EXIF: Final = b"Exif"
 
 
 class _Box(NamedTuple):
@@ -37,19 +35,16 @@ def read_cicp(data: bytes) -> Cicp | None:
     return None
 
 
-def hide_exif(data: bytes) -> bytes:
-    """The same file with its EXIF items called something else."""
+def hide_metadata(data: bytes) -> bytes:
+    """The same file with nothing that says of an item, as of EXIF, that it describes a picture."""
     hidden = bytearray(data)
     try:
-        listing = _meta(data)[b"iinf"]
-        [version] = struct.unpack_from("B", data, listing.start)
-        for item in _boxes(data, listing.start + (6 if version == 0 else 8), listing.end):
-            [version] = struct.unpack_from("B", data, item.start)
-            at = item.start + (8 if version == 2 else 10)
-            if item.kind == b"infe" and data[at : at + 4] == _EXIF:
-                hidden[at : at + 4] = b"none"
+        references = _meta(data)[b"iref"]
+        for box in _boxes(data, references.start + 4, references.end):
+            if box.kind == b"cdsc":
+                hidden[box.start - 4 : box.start] = b"none"
     except (KeyError, struct.error):
-        pass
+        pass  # then there is no metadata
     return bytes(hidden)
 
 

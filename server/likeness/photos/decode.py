@@ -57,6 +57,8 @@ def refuse_what_fails() -> Iterator[None]:
         yield
     except LikenessError:
         raise
+    except Image.DecompressionBombError as error:
+        raise PhotoError("too_large", "The picture has too many pixels. Use one of at most 64 megapixels.") from error
     except MemoryError as error:
         raise PhotoError("too_large", "The picture takes too much memory to read. Use a smaller one.") from error
     except Exception as error:

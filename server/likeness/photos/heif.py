@@ -11,7 +11,7 @@ from typing import Final
 from PIL import AvifImagePlugin
 
 from likeness.errors import PhotoError
-from likeness.photos.boxes import declared_size, hide_exif, read_cicp
+from likeness.photos.boxes import declared_size, hide_metadata, read_cicp
 from likeness.photos.opened import Opened, pad
 from likeness.photos.orientation import read_orientation
 
@@ -34,7 +34,7 @@ def open_avif(data: bytes) -> Opened:
     """Read the header; raises what Pillow does."""
     whole = pad(data, declared_size(data))
     # Pillow would write the orientation into the file's EXIF, and fail where that is odd.
-    picture = AvifImagePlugin.AvifImageFile(io.BytesIO(hide_exif(whole)))
+    picture = AvifImagePlugin.AvifImageFile(io.BytesIO(hide_metadata(whole)))
     orientation = read_orientation(picture.info.get("exif", b""))
     return Opened(picture, picture.size, picture.n_frames, orientation, read_cicp(data), len(whole) > len(data))
 
@@ -46,7 +46,8 @@ def open_heic(data: bytes) -> Opened:
             "unsupported_format", "This is a HEIC file, which is not read here. Save it as JPEG, PNG, WebP or AVIF."
         )
     try:
-        picture = pi_heif.HeifImageFile(io.BytesIO(data))
+        # pi_heif crashes on metadata whose kind is not UTF-8.
+        picture = pi_heif.HeifImageFile(io.BytesIO(hide_metadata(data)))
     except SyntaxError as error:
         if declared_size(data) > len(data):
             raise

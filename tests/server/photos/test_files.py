@@ -99,6 +99,20 @@ def test_a_heic_of_too_many_pixels_is_refused_by_its_header(astronaut: Pixels) -
     assert refusal(bytes(data)).reason == "too_large"
 
 
+def test_a_webp_of_too_many_pixels_is_refused_by_its_header() -> None:
+    size = (16_000).to_bytes(3, "little") * 2
+    chunk = b"VP8X" + struct.pack("<I", 10) + bytes(4) + size
+    assert refusal(b"RIFF" + struct.pack("<I", 4 + len(chunk)) + b"WEBP" + chunk).reason == "too_large"
+
+
+def test_metadata_of_a_heic_is_not_looked_at(astronaut: Pixels) -> None:
+    """pi_heif 1.4 ends the process where the kind of an item is not UTF-8."""
+    data = bytearray(encode(astronaut, "HEIC", quality=90, exif=b"Exif\0\0MM\0*\0\0\0\x08\0\0\0\0\0\0"))
+    at = data.index(b"Exif\0")
+    data[at : at + 4] = b"\xff" * 4
+    assert difference(bytes(data), astronaut) < 4
+
+
 @pytest.mark.parametrize(
     ("start", "name"),
     [
