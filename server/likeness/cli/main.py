@@ -138,7 +138,8 @@ def _add_server(commands: Any) -> None:
 
 
 def _add_render(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("photos", nargs="+", type=Path, metavar="PHOTO", help="3 to 10 photos, JPEG, PNG, WebP or AVIF")
+    kinds = "3 to 10 photos, JPEG, PNG, WebP, AVIF or HEIC"
+    parser.add_argument("photos", nargs="+", type=Path, metavar="PHOTO", help=kinds)
     parser.add_argument("--styles", type=_names, metavar="A,B", help="styles by name (default: the five built-in ones)")
     parser.add_argument("--count", type=_between(1, 300), default=30, metavar="N", help="how many avatars (default 30)")
     parser.add_argument("--steps", type=_between(1, 50), metavar="N", help="denoising steps (default: the pack's)")

@@ -60,7 +60,7 @@ def refuse_what_fails() -> Iterator[None]:
     except Image.DecompressionBombError as error:
         raise PhotoError("too_large", "The picture has too many pixels. Use one of at most 64 megapixels.") from error
     except MemoryError as error:
-        raise PhotoError("too_large", "The picture takes too much memory to read. Use a smaller one.") from error
+        raise PhotoError("not_an_image", "The picture takes too much memory to read. Use a smaller one.") from error
     except Exception as error:
         # Pillow, OpenCV, libheif and LittleCMS raise far more than they document, from struct.error to SystemError,
         # and one photo must not end the request or the command that came with others.
