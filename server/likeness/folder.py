@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from likeness.errors import OutputError
+from likeness.file_names import readable
 from likeness.generation import Avatar, Lost
 from likeness.provenance import COMPOSITE_SOURCE_TYPE, Marker
 from likeness.sheet import Tile, draw_sheet
@@ -60,6 +61,7 @@ class AvatarFolder:
     def __init__(self, path: Path, listing: Listing, photo_names: Sequence[str], marker: Marker) -> None:
         self.path = path
         self.listing = listing
+        self._named = readable(path)
         self._marker = marker
         self._photo_names = photo_names
         self._tiles: dict[str, list[Tile]] = {}
@@ -72,15 +74,15 @@ class AvatarFolder:
             free = shutil.disk_usage(self.path).free
         except OSError as error:
             raise OutputError(
-                f"Cannot write to the folder {self.path}: {error.strerror}. Choose another --out."
+                f"Cannot write to the folder {self._named}: {error.strerror}. Choose another --out."
             ) from error
         if in_use:
-            raise OutputError(f"The folder {self.path} is not empty. Empty it or choose another --out.")
+            raise OutputError(f"The folder {self._named} is not empty. Empty it or choose another --out.")
         if free < self.listing.asked * BYTES_PER_AVATAR:
             needed_mb = self.listing.asked * BYTES_PER_AVATAR // 1_000_000
             raise OutputError(
-                f"Only {free // 1_000_000} MB are free where {self.path} is, and {self.listing.asked} avatars may need"
-                f" {needed_mb} MB. Free some room or choose another --out."
+                f"Only {free // 1_000_000} MB are free where {self._named} is, and {self.listing.asked} avatars may"
+                f" need {needed_mb} MB. Free some room or choose another --out."
             )
 
     def add(self, result: Avatar | Lost, ready_s: float) -> None:
@@ -127,7 +129,7 @@ class AvatarFolder:
             full = error.errno in (errno.ENOSPC, errno.EDQUOT)
             what = "the disk is full" if full else error.strerror
             raise OutputError(
-                f"Cannot write {name} to {self.path}: {what}. What is there is complete and listed in avatars.json."
+                f"Cannot write {name} to {self._named}: {what}. What is there is complete and listed in avatars.json."
                 " Free some room, or choose another --out, and run the command again."
             ) from error
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -266,3 +267,32 @@ def test_avatars_are_not_all_the_same(photos: list[Path], out: Path) -> None:
     assert run(photos, "--out", str(out)) == 0
     pictures = [cv2.imread(str(path)).astype(int) for path in sorted(out.glob("0*.webp"))]
     assert np.abs(pictures[0] - pictures[1]).mean() > 10
+
+
+def test_names_that_are_not_utf_8_are_listed_and_printed_with_their_bytes(photos: list[Path], tmp_path: Path) -> None:
+    """What a shell hands over of a file that was named on an old system, in a folder whose name looks like markup."""
+    folder = os.fsencode(tmp_path) + b"/caf\xe9 [/bold]"
+    Path(os.fsdecode(folder)).mkdir(parents=True)
+    names = [folder + b"/photo-\xff%d.jpg" % index for index in range(3)]
+    for name, photo in zip(names, photos, strict=True):
+        Path(os.fsdecode(name)).write_bytes(photo.read_bytes())
+    out = folder + b"/out"
+    done = _likeness(b"render", *names, *map(str.encode, QUICK), b"--out", out)
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert rb"caf\xe9 [/bold]/out/sheet.webp" in done.stdout
+    listed = json.loads(Path(os.fsdecode(out + b"/avatars.json")).read_text())
+    assert all(r"caf\xe9 [/bold]/photo-\xff" in avatar["photo"] for avatar in listed["avatars"])
+    first = out + b"/" + listed["avatars"][0]["file"].encode()
+    assert rb"caf\xe9 [/bold]/out/" in _likeness(b"provenance", b"--json", first).stdout.replace(rb"\\", b"\\")
+    Path(os.fsdecode(names[0])).write_bytes(b"no photo")
+    refused = _likeness(b"render", *names, b"missing-\xff", b"--out", out)
+    assert refused.returncode == 2
+    assert refused.stderr == b"missing-\\xff: There is no such file. Check the name.\n"
+    refused = _likeness(b"render", *names, b"--out", out)
+    assert refused.returncode == 2
+    assert rb"photo-\xff0.jpg: This is not a picture." in refused.stderr
+    assert b"Traceback" not in refused.stderr
+
+
+def _likeness(*arguments: bytes) -> subprocess.CompletedProcess[bytes]:
+    return subprocess.run([sys.executable, "-m", "likeness", *arguments], check=False, capture_output=True, timeout=300)

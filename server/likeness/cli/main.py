@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import io
 import os
 import sys
 import warnings
@@ -25,6 +26,8 @@ INTERRUPTED = 130
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns 0, 1 for a failure, 2 for a wrong call or a refused photo, 130 after Ctrl-C."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # file names need not be UTF-8
     arguments = _parser().parse_args(argv)
     from likeness.errors import LikenessError  # noqa: PLC0415 - `--help` must not wait for NumPy
     from likeness_engines import EngineError  # noqa: PLC0415
@@ -135,7 +138,8 @@ def _add_server(commands: Any) -> None:
 
 
 def _add_render(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("photos", nargs="+", type=Path, metavar="PHOTO", help="3 to 10 photos, JPEG, PNG, WebP or AVIF")
+    kinds = "3 to 10 photos, JPEG, PNG, WebP, AVIF or HEIC"
+    parser.add_argument("photos", nargs="+", type=Path, metavar="PHOTO", help=kinds)
     parser.add_argument("--styles", type=_names, metavar="A,B", help="styles by name (default: the five built-in ones)")
     parser.add_argument("--count", type=_between(1, 300), default=30, metavar="N", help="how many avatars (default 30)")
     parser.add_argument("--steps", type=_between(1, 50), metavar="N", help="denoising steps (default: the pack's)")

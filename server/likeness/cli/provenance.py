@@ -10,6 +10,7 @@ from typing import Final
 import msgspec
 
 from likeness.cli.listing import print_json
+from likeness.file_names import readable
 from likeness.provenance import COMPOSITE_SOURCE_TYPE, Origin, Provenance, TrustFileError, read_provenance
 
 UNREADABLE: Final = 2
@@ -43,10 +44,10 @@ def show_provenance(files: Sequence[Path], trust: Path | None, *, as_json: bool)
         try:
             found = read_provenance(path.read_bytes(), trusted)
         except OSError as error:
-            print(f"{path}: The file cannot be read ({error.strerror}). Check its name.", file=sys.stderr)
+            print(f"{readable(path)}: The file cannot be read ({error.strerror}). Check its name.", file=sys.stderr)
             failed = True
             continue
-        shown.append(Shown(str(path), found.holds, found))
+        shown.append(Shown(readable(path), found.holds, found))
     if as_json:
         print_json(shown)
     else:

@@ -13,6 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from likeness.cli.engines import default_cache
 from likeness.errors import PhotoFileError
+from likeness.file_names import readable
 from likeness.folder import AvatarFolder, Listing, Timings, free_name
 from likeness.generation import Avatar, Lost, draw
 from likeness.packs import DEFAULT_STYLES, choose_styles, crop_side, load_catalogue, open_model_pack
@@ -61,11 +62,11 @@ def render(command: RenderCommand, settings: Callable[[], Settings]) -> int:
     listing = Listing(f"{pack.name} {pack.version}", seed, command.count, Timings(), [])
     marker = open_marker(command.certificate, command.key, None)
     out = command.out or free_name(Path.cwd())
-    folder = AvatarFolder(out, listing, [str(path) for path in command.photos], marker)
+    folder = AvatarFolder(out, listing, [readable(path) for path in command.photos], marker)
     folder.open()
     engines = load_engines(pack, command.backend, BackendOptions(cache=default_cache(None)))
     listing.timings.start_up_s = clock.seconds()
-    console = Console(highlight=False)
+    console = Console(highlight=False, markup=False)
     interrupted = _draw(draw(engines, catalogue, crops, plan, command.steps), folder, clock, console)
     folder.close([crop.pixels for crop in crops], clock.seconds())
     _report(console, folder, marker)
@@ -100,9 +101,9 @@ def read_crops(paths: list[Path], catalogue: Catalogue, side: int) -> list[Crop]
         try:
             with path.open("rb") as file:
                 # One byte over the limit is enough to be refused by it, whatever the file is.
-                sources.append((str(path), file.read(MOST_BYTES + 1)))
+                sources.append((readable(path), file.read(MOST_BYTES + 1)))
         except OSError as error:
-            failures.append((str(path), error))
+            failures.append((readable(path), error))
     if failures:
         raise PhotoFileError(failures)
     return read_photos(
@@ -130,9 +131,9 @@ def _report(console: Console, folder: AvatarFolder, marker: Marker) -> None:
     listing = folder.listing
     ready = [entry for entry in listing.avatars if entry.state == "ready"]
     console.print(f"{len(ready)} of {listing.asked} avatars in {listing.timings.total_s:.1f} s, seed {listing.seed}")
-    console.print(f"  {folder.path.resolve()}", soft_wrap=True)
+    console.print(f"  {readable(folder.path.resolve())}", soft_wrap=True)
     if ready:
-        console.print(f"  {(folder.path / 'sheet.webp').resolve()}", soft_wrap=True)
+        console.print(f"  {readable((folder.path / 'sheet.webp').resolve())}", soft_wrap=True)
         by = "a self-made certificate, for development" if marker.is_development else "your certificate"
         console.print(f"Each says that a model made it, signed with {by}: likeness provenance FILE", soft_wrap=True)
     for entry in listing.avatars:

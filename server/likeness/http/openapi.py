@@ -131,7 +131,7 @@ def upload_schema() -> Schema:
                 min_items=FEWEST,
                 max_items=MOST,
                 items=Schema(type=text, format="binary"),  # type: ignore[arg-type]
-                description="JPEG, PNG, WebP or AVIF files of at most 15 MB, with one face each.",
+                description="JPEG, PNG, WebP, AVIF or, where installed, HEIC files of at most 15 MB, one face each.",
             ),
             "styles": Schema(
                 type=OpenAPIType.ARRAY,

@@ -19,7 +19,6 @@ from typing import BinaryIO, Final
 import cv2
 import msgspec
 import numpy as np
-from PIL import AvifImagePlugin, Image
 
 from likeness.errors import PhotoError
 from likeness.intake.messages import (
@@ -37,6 +36,8 @@ from likeness.intake.messages import (
 )
 from likeness.packs import load_tried
 from likeness.photos import MOST, MOST_BYTES, Crop, crop_face, decode_photo
+from likeness.photos.decode import refuse_what_fails
+from likeness.photos.heif import limit_threads
 from likeness_plugins import Catalogue
 
 _PR_SET_DUMPABLE: Final = 4
@@ -73,7 +74,9 @@ def serve(channel: socket.socket, stream: BinaryIO, catalogue: Catalogue, limits
 
 def _photo(stream: BinaryIO, catalogue: Catalogue, crops: list[Crop], side: int) -> Accepted | Refused:
     try:
-        crop = crop_face(decode_photo(_content(stream)), side)
+        content = _content(stream)
+        with refuse_what_fails():
+            crop = crop_face(decode_photo(content), side)
         if (reason := catalogue.review_photo(crop.pixels)) is not None:
             raise PhotoError("refused_by_review", reason)
     except PhotoError as error:
@@ -114,9 +117,8 @@ def _take_channel() -> socket.socket:
 
 
 def _warm_up(without: Collection[str]) -> Catalogue:
-    """Load what the first photo would have to wait for: plugins, picture formats, cascades."""
+    """Load what the first photo would have to wait for: plugins and cascades; picture formats are imported above."""
     catalogue = load_tried(without)
-    Image.init()
     with suppress(PhotoError):  # there is no face in the dark, but the cascades are loaded then
         crop_face(np.zeros((64, 64, 3), np.uint8))
     return catalogue
@@ -127,7 +129,7 @@ def _confine(limits: DecoderLimits) -> None:
     sys.dont_write_bytecode = True
     # Each thread takes its own share of the address space, and users wait for the search for faces.
     cv2.setNumThreads(2)
-    AvifImagePlugin.DEFAULT_MAX_THREADS = 1
+    limit_threads()
     for what, most in (
         (resource.RLIMIT_AS, limits.memory_bytes),
         (resource.RLIMIT_CPU, _whole_cpu_s(limits)),

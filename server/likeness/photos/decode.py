@@ -2,120 +2,99 @@
 
 from __future__ import annotations
 
-import io
 import warnings
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
+from PIL import Image
 
-from likeness.errors import PhotoError
+from likeness.errors import LikenessError, PhotoError
+from likeness.photos.colour import to_full_colour, to_srgb
+from likeness.photos.cut_off import load_rows
+from likeness.photos.formats import format_of
+from likeness.photos.heif import HEIC_IS_READ, open_avif, open_heic
+from likeness.photos.jpeg import open_jpeg
+from likeness.photos.opened import Opened
+from likeness.photos.orientation import turn_upright
+from likeness.photos.png import open_png
+from likeness.photos.webp import open_webp
 
 MOST_BYTES: Final = 15_000_000
-MOST_PIXELS: Final = 64_000_000
+MAX_PIXELS: Final = 64_000_000
 # Faces are looked for and cut from a copy of at most this side: enough for a 256-pixel crop of a small face.
 LONGEST_SIDE: Final = 2048
-# JPEG decodes at 1/2, 1/4 or 1/8 of the scale for a fraction of the time; so small, but no smaller.
-LEAST_DRAFT: Final = 1440
-FORMATS: Final = ("JPEG", "PNG", "WEBP", "AVIF")  # a phone's MPO opens as JPEG
-# What the first bytes say about formats that Likeness does not take, so that the refusal can name them.
-_OTHERS: Final = (
-    (b"GIF8", 0, "GIF"),
-    (b"II*\0", 0, "TIFF"),
-    (b"MM\0*", 0, "TIFF"),
-    (b"BM", 0, "BMP"),
-    (b"%PDF", 0, "PDF"),
-    (b"ftypheic", 4, "HEIC"),
-    (b"ftypheix", 4, "HEIC"),
-    (b"ftypmif1", 4, "HEIC"),
-    (b"ftyphevc", 4, "HEIC"),
-    (b"\xff\x0a", 0, "JPEG XL"),
-    (b"\0\0\0\x0cJXL ", 0, "JPEG XL"),
-)
+# A narrower strip shows no face, and would shrink to nothing.
+MAX_ASPECT: Final = 20
+_OPENERS: Final[Mapping[str | None, Callable[[bytes], Opened]]] = {
+    "JPEG": open_jpeg,
+    "PNG": open_png,
+    "WebP": open_webp,
+    "AVIF": open_avif,
+    "HEIC": open_heic,
+}
+_TAKEN: Final = "JPEG, PNG, WebP, AVIF or HEIC" if HEIC_IS_READ else "JPEG, PNG, WebP or AVIF"
 
 
 def decode_photo(data: bytes) -> NDArray[np.uint8]:
     """Decode a photo to uint8 [H, W, 3] sRGB, upright, longest side at most 2048; raises PhotoError."""
     if len(data) > MOST_BYTES:
         raise PhotoError("too_large", "The file has more than 15 MB. Use a smaller photo.")
-    with warnings.catch_warnings():
-        # The limit of pixels below is stricter than the one that Pillow warns of.
-        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-        picture = _open(data)
-        try:
-            return np.asarray(_to_rgb(_shrink(picture)))
-        except (OSError, SyntaxError, ValueError, MemoryError, EOFError) as error:
-            raise PhotoError("not_an_image", "The picture is damaged or cut off. Save or send it again.") from error
+    with refuse_what_fails(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # what libraries find odd about a file helps no user
+        opened = _open(data)
+        picture = _shrink(to_full_colour(load_rows(opened, data)))
+        profile = opened.picture.info.get("icc_profile")
+        return np.asarray(to_srgb(turn_upright(picture, opened.orientation), profile, opened.cicp))
 
 
-def _open(data: bytes) -> Image.Image:
-    """Read the header, and refuse by it before any pixel is decoded."""
+@contextmanager
+def refuse_what_fails() -> Iterator[None]:
+    """Turn whatever a library raises about a photo into that photo's refusal, PhotoError."""
     try:
-        picture = Image.open(io.BytesIO(data), formats=FORMATS)
-    except UnidentifiedImageError as error:
-        raise _refusal(data) from error
+        yield
+    except LikenessError:
+        raise
     except Image.DecompressionBombError as error:
         raise PhotoError("too_large", "The picture has too many pixels. Use one of at most 64 megapixels.") from error
-    except (OSError, SyntaxError, ValueError) as error:
+    except MemoryError as error:
+        raise PhotoError("not_an_image", "The picture takes too much memory to read. Use a smaller one.") from error
+    except Exception as error:
+        # Pillow, OpenCV, libheif and LittleCMS raise far more than they document, from struct.error to SystemError,
+        # and one photo must not end the request or the command that came with others.
         raise PhotoError("not_an_image", "The picture is damaged or cut off. Save or send it again.") from error
-    # Many phones' JPEGs open as MPO, with a depth map or a second view as further frames: frame 0 is the photo.
-    if picture.format != "MPO" and getattr(picture, "n_frames", 1) > 1:
+
+
+def _open(data: bytes) -> Opened:
+    """Read the header, and refuse by it before any pixel is decoded."""
+    kind = format_of(data)
+    opener = _OPENERS.get(kind)
+    if opener is None:
+        raise _refusal(data, kind)
+    opened = opener(data)
+    if opened.frames > 1:
         raise PhotoError("animated", "This is an animation. Use a still photo.")
-    if picture.width * picture.height > MOST_PIXELS:
-        megapixels = picture.width * picture.height / 1e6
+    width, height = opened.size
+    if width * height > MAX_PIXELS:
+        megapixels = width * height / 1e6
         raise PhotoError("too_large", f"The picture has {megapixels:.0f} megapixels. Use one of at most 64.")
-    return picture
+    if max(width, height) > MAX_ASPECT * min(width, height):
+        raise PhotoError("too_small", f"The picture is {width} x {height} pixels, too narrow for a face. Use a photo.")
+    return opened
 
 
-def _refusal(data: bytes) -> PhotoError:
-    for mark, offset, name in _OTHERS:
-        if data[offset : offset + len(mark)] == mark:
-            return PhotoError("unsupported_format", f"This is a {name} file. Save it as JPEG, PNG, WebP or AVIF.")
+def _refusal(data: bytes, kind: str | None) -> PhotoError:
+    if kind == "video":
+        return PhotoError("unsupported_format", f"This is a video. Use a photo: {_TAKEN}.")
+    if kind is not None:
+        return PhotoError("unsupported_format", f"This is a {kind} file. Save it as {_TAKEN}.")
     what = "The file is empty" if not data else "This is not a picture"
-    return PhotoError("not_an_image", f"{what}. Use a JPEG, PNG, WebP or AVIF photo.")
+    return PhotoError("not_an_image", f"{what}. Use a {_TAKEN} photo.")
 
 
 def _shrink(picture: Image.Image) -> Image.Image:
-    """Decode at a reduced scale where the format can, then shrink the rest of the way."""
-    if picture.format in ("JPEG", "MPO"):
-        picture.draft(None, (LEAST_DRAFT, LEAST_DRAFT))
-    picture.load()
-    picture = ImageOps.exif_transpose(picture)
-    if picture.mode.startswith("I") or picture.mode == "F":
-        picture = _from_deep(picture)
     if max(picture.size) > LONGEST_SIDE:
-        # Palettes and bitmaps have no intermediate colours: go to full colour before resampling.
-        smooth = picture.convert("RGBA") if picture.mode in ("P", "1", "PA") else picture
-        smooth.thumbnail((LONGEST_SIDE, LONGEST_SIDE), Image.Resampling.BOX, reducing_gap=2.0)
-        smooth.info = picture.info
-        return smooth
+        picture.thumbnail((LONGEST_SIDE, LONGEST_SIDE), Image.Resampling.BOX, reducing_gap=2.0)
     return picture
-
-
-def _from_deep(picture: Image.Image) -> Image.Image:
-    """16-bit grey to 8-bit grey."""
-    values = np.asarray(picture).astype(np.float64)
-    return Image.fromarray((values / 257).clip(0, 255).astype(np.uint8))
-
-
-def _to_rgb(picture: Image.Image) -> Image.Image:
-    """Through the embedded profile to sRGB, transparent parts over white."""
-    coloured = _to_srgb(picture)
-    if "A" in coloured.getbands() or "transparency" in coloured.info:
-        layered = coloured.convert("RGBA")
-        white = Image.new("RGBA", layered.size, "white")
-        return Image.alpha_composite(white, layered).convert("RGB")
-    return coloured.convert("RGB")
-
-
-def _to_srgb(picture: Image.Image) -> Image.Image:
-    profile = picture.info.get("icc_profile")
-    if not profile or picture.mode not in ("RGB", "CMYK", "L"):
-        return picture
-    try:
-        source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
-        converted = ImageCms.profileToProfile(picture, source, ImageCms.createProfile("sRGB"), outputMode="RGB")
-    except (ImageCms.PyCMSError, OSError):
-        return picture  # a broken profile is common, and says nothing against the picture
-    return converted or picture
