@@ -16,6 +16,7 @@ from likeness.photos.faces import believed_faces
 from likeness.photos.features import SIDE
 from likeness.photos.geometry import cut_square
 from likeness.photos.landmarks import LEFT_EYE, MOUTH, RIGHT_EYE
+from likeness.photos.mipmap import Mipmap
 
 Patch = NDArray[np.float32]
 # Width and height of a template, and how many are kept: open, narrowed, bespectacled; closed, smiling, bearded.
@@ -45,12 +46,13 @@ def _patches(path: Path) -> list[tuple[str, Patch]]:
         rgb = decode_photo(path.read_bytes())
     except PhotoError:
         return []
-    faces = believed_faces(rgb)
+    photo = Mipmap(rgb)
+    faces = believed_faces(photo)
     if len(faces) != 1:
         return []
     landmarks = faces[0].landmarks
     square = canonical_square(landmarks)
-    grey = cv2.cvtColor(cut_square(rgb, square, SIDE), cv2.COLOR_RGB2GRAY).astype(np.float32)
+    grey = cv2.cvtColor(cut_square(photo, square, SIDE), cv2.COLOR_RGB2GRAY).astype(np.float32)
     grey = cv2.GaussianBlur(grey, (0, 0), 1.0)
 
     def patch(name: str, indices: tuple[int, ...]) -> Patch:

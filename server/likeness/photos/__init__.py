@@ -3,7 +3,7 @@
 from likeness.errors import BadPhoto, PhotoCountError, PhotoError, PhotosRefusedError
 from likeness.photos.crop import Crop, crop_face
 from likeness.photos.decode import MOST_BYTES, decode_photo
-from likeness.photos.faces import Face, find_face
+from likeness.photos.faces import Face
 from likeness.photos.read import FEWEST, MOST, read_photos
 
 __all__ = [
@@ -18,6 +18,5 @@ __all__ = [
     "PhotosRefusedError",
     "crop_face",
     "decode_photo",
-    "find_face",
     "read_photos",
 ]

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from likeness.errors import PhotoError
 from likeness.photos.extension import soften_outside
 from likeness.photos.faces import Face, find_face
-from likeness.photos.geometry import Matrix, Pixels, cut_square, inside_photo
+from likeness.photos.geometry import Matrix, cut_square, inside_photo
+from likeness.photos.mipmap import Mipmap, Pixels
 
 SIDE: Final = 256
 # Ratio of fine to coarse detail in the face.
@@ -37,24 +38,25 @@ class Crop(msgspec.Struct, frozen=True):
 
 def crop_face(rgb: Pixels, side: int = SIDE) -> Crop:
     """Find the face of uint8 [H, W, 3] and crop around it; raises PhotoError."""
-    face = find_face(rgb)
-    inside = inside_photo(rgb, face.square, side)
-    pixels = soften_outside(cut_square(rgb, face.square, side), inside)
-    sharpness = _sharpness(pixels, side / face.square.side)
+    photo = Mipmap(rgb)
+    face = find_face(photo)
+    inside = inside_photo(photo, face.square, side)
+    pixels = soften_outside(cut_square(photo, face.square, side), inside)
+    sharpness = _sharpness(pixels, face.square.side)
     if sharpness < SHARP_ENOUGH:
         raise PhotoError("blurred", "The face is blurred. Use a sharper photo.")
     quality = _quality(pixels, face, sharpness, float(inside.mean()))
     return Crop(pixels, quality, face.square.matrix(side), face, round(face.square.tilt / 90) % 4)
 
 
-def _sharpness(pixels: Pixels, enlarged: float) -> float:
+def _sharpness(pixels: Pixels, photo_side: float) -> float:
     """Fine detail (1 to 2 pixels of 256) over coarse (4 to 8) in the middle of the face, whatever the contrast.
 
-    A small face that was `enlarged` is judged by the pixels that it has.
+    A small face, whose crop was enlarged from `photo_side` pixels, is judged by the pixels that it has.
     """
-    side = pixels.shape[0]
     grey = cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY).astype(np.float32)
-    unit = side / 256 * float(np.clip(enlarged, 1, 2.5))
+    grey = cv2.resize(grey, (SIDE, SIDE), interpolation=cv2.INTER_AREA)
+    unit = float(np.clip(SIDE / photo_side, 1, 2.5))
     levels = [cv2.GaussianBlur(grey, (0, 0), sigma * unit) for sigma in (1, 2, 4, 8)]
     fine = np.abs(_face(levels[0] - levels[1])).mean()
     coarse = np.abs(_face(levels[2] - levels[3])).mean()

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from likeness.photos.face_networks import SIDE, run_detector
-from likeness.photos.geometry import Pixels
+from likeness.photos.mipmap import Mipmap, Pixels
 
 CELLS: Final = 48
 UPRIGHT: Final = (0,)
@@ -39,12 +39,12 @@ class Detection(msgspec.Struct, frozen=True):
     tilt: float
 
 
-def detect(rgb: Pixels, turns: Iterable[int], fill: float, least: float) -> list[Detection]:
+def detect(photo: Mipmap, turns: Iterable[int], fill: float, least: float) -> list[Detection]:
     """Possible faces of at least the score `least`, the best first.
 
     The photo is looked at in each of the quarter `turns`, shrunk until its longer side fills `fill` of the frame.
     """
-    frame, scale, left, top = _frame(rgb, fill)
+    frame, scale, left, top = _frame(photo, fill)
     found: list[Detection] = []
     for turn in turns:
         boxes, logits = run_detector(np.ascontiguousarray(np.rot90(frame, turn)))
@@ -57,16 +57,16 @@ def detect(rgb: Pixels, turns: Iterable[int], fill: float, least: float) -> list
     return strongest(found)
 
 
-def detect_in_tiles(rgb: Pixels, least: float) -> list[Detection]:
+def detect_in_tiles(photo: Mipmap, least: float) -> list[Detection]:
     """The same for faces too small for the whole photo: halves of it in every turn, then upright quarters."""
-    height, width = rgb.shape[:2]
+    width, height = photo.size
     found: list[Detection] = []
     for parts, turns in ((2, EVERY_WAY), (4, UPRIGHT)):
         side = max(height, width) // parts
         if found or side < SMALLEST_TILE:
             break
         for left, top in _tiles(width, height, side):
-            tile = rgb[top : top + side, left : left + side]
+            tile = photo.part(left, top, side)
             found += [
                 msgspec.structs.replace(each, x=each.x + left, y=each.y + top)
                 for each in detect(tile, turns, FULL, least)
@@ -89,12 +89,13 @@ def _same(one: Detection, other: Detection) -> bool:
     return bool(apart < SAME_PLACE * max(one.side, other.side) and turned < OTHER_WAY)
 
 
-def _frame(rgb: Pixels, fill: float) -> tuple[Pixels, float, int, int]:
+def _frame(photo: Mipmap, fill: float) -> tuple[Pixels, float, int, int]:
     """The photo shrunk into the middle of a black square of 192 pixels, by what factor, and where it begins there."""
-    height, width = rgb.shape[:2]
+    width, height = photo.size
     scale = SIDE * fill / max(height, width)
     size = max(1, round(width * scale)), max(1, round(height * scale))
-    small = cv2.resize(rgb, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
+    copy, _ = photo.at(1 / scale)
+    small = cv2.resize(copy, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
     left, top = (SIDE - size[0]) // 2, (SIDE - size[1]) // 2
     frame = np.zeros((SIDE, SIDE, 3), np.uint8)
     frame[top : top + size[1], left : left + size[0]] = small

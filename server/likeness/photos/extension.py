@@ -8,9 +8,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-# Standard deviations of the blurs to choose from, in shares of the side; which one, grows with the distance.
-BLURS: Final = (0.004, 0.008, 0.016, 0.032, 0.064)
+# The blur's standard deviation grows with the distance from the photo by this factor, up to that of the coarsest copy.
 BLUR_PER_DISTANCE: Final = 0.35
+COARSEST: Final = 8
+# Of a picture that was halved k times by cv2.pyrDown, in pixels of the whole: 2 ** k times this, for k over 1.
+PYRAMID_BLUR: Final = 0.58
 
 
 def soften_outside(pixels: NDArray[np.uint8], inside: NDArray[np.bool_]) -> NDArray[np.uint8]:
@@ -21,12 +23,12 @@ def soften_outside(pixels: NDArray[np.uint8], inside: NDArray[np.bool_]) -> NDAr
     if inside.all():
         return pixels
     side = pixels.shape[0]
-    distance = cv2.distanceTransform((~inside).astype(np.uint8), cv2.DIST_L2, 3) / side
-    softened = pixels.astype(np.float32)
-    nearer = 0.0
-    for blur in BLURS:
-        blurred = cv2.GaussianBlur(pixels, (0, 0), blur * side, borderType=cv2.BORDER_REPLICATE)
-        share = np.clip((distance * BLUR_PER_DISTANCE - nearer) / (blur - nearer), 0, 1)[..., None]
-        softened += (blurred - softened) * share
-        nearer = blur
+    wanted = BLUR_PER_DISTANCE * cv2.distanceTransform((~inside).astype(np.uint8), cv2.DIST_L2, 3)
+    softened, smaller, finer = pixels.astype(np.float32), pixels, 0.0
+    while smaller.shape[0] > COARSEST:
+        smaller = np.asarray(cv2.pyrDown(smaller), np.uint8)
+        blur = PYRAMID_BLUR * side / smaller.shape[0]
+        blurred = cv2.resize(smaller, (side, side), interpolation=cv2.INTER_LINEAR)
+        softened += (blurred - softened) * np.clip((wanted - finer) / (blur - finer), 0, 1)[..., None]
+        finer = blur
     return np.asarray(softened + 0.5, np.uint8)

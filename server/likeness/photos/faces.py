@@ -23,9 +23,10 @@ from likeness.photos.detector import (
     detect_in_tiles,
     strongest,
 )
-from likeness.photos.features import is_covered
-from likeness.photos.geometry import Pixels, Square
+from likeness.photos.features import look_at_features
+from likeness.photos.geometry import Square
 from likeness.photos.landmarks import Landmarks, trace_face
+from likeness.photos.mipmap import Mipmap
 
 # The detector's score and the presence, and their product, that make a face.
 LEAST_SCORE: Final = 0.4
@@ -55,11 +56,11 @@ class Face(msgspec.Struct, frozen=True):
     landmarks: Landmarks
 
 
-def find_face(rgb: Pixels) -> Face:
-    """Find the one face of uint8 [H, W, 3]; raises PhotoError no_face, several_faces, too_small, turned_away or
+def find_face(photo: Mipmap) -> Face:
+    """Find the one face of a photo; raises PhotoError no_face, several_faces, too_small, turned_away or
     face_covered.
     """
-    faces = sorted(believed_faces(rgb), key=lambda face: -face.width)
+    faces = sorted(believed_faces(photo), key=lambda face: -face.width)
     if not faces:
         raise PhotoError(
             "no_face",
@@ -70,17 +71,17 @@ def find_face(rgb: Pixels) -> Face:
         raise PhotoError("several_faces", "There is more than one face. Use a photo of one person alone.")
     if face.width < SMALLEST_WIDTH:
         raise PhotoError("too_small", "The face is too small. Use a photo taken from nearer, or of more pixels.")
-    if is_covered(rgb, face.landmarks):
+    if not any(look_at_features(photo, face.landmarks)):
         raise PhotoError("face_covered", "Eyes and mouth are covered. Use a photo that shows the face.")
     if abs(face.landmarks.yaw) > MOST_YAW:
         raise PhotoError("turned_away", "The face is seen from the side. Use a photo that shows it from the front.")
     return face
 
 
-def believed_faces(rgb: Pixels) -> list[Face]:
+def believed_faces(photo: Mipmap) -> list[Face]:
     """Faces that detector and landmarks agree on, each the right way up; looks more thoroughly while there is none."""
-    for found in _looks(rgb):
-        faces = [face for each in found[:MOST_CANDIDATES] if (face := _confirm(rgb, each)) is not None]
+    for found in _looks(photo):
+        faces = [face for each in found[:MOST_CANDIDATES] if (face := _confirm(photo, each)) is not None]
         if faces:
             return _once_each(faces)
     return []
@@ -100,21 +101,21 @@ def _apart(one: Face, other: Face) -> bool:
     return bool(distance > max(one.width, other.width) / 2)
 
 
-def _looks(rgb: Pixels) -> Iterator[list[Detection]]:
+def _looks(photo: Mipmap) -> Iterator[list[Detection]]:
     """Detections from the quickest look to the most thorough."""
-    upright = detect(rgb, UPRIGHT, FULL, LEAST_SCORE)
+    upright = detect(photo, UPRIGHT, FULL, LEAST_SCORE)
     if upright and upright[0].score >= SURE_SCORE and abs(upright[0].tilt) <= SURE_TILT:
         yield upright
-    turned = strongest([*upright, *detect(rgb, EVERY_WAY[1:], FULL, LEAST_SCORE)])
+    turned = strongest([*upright, *detect(photo, EVERY_WAY[1:], FULL, LEAST_SCORE)])
     if turned:
         yield turned
-    smaller = detect(rgb, EVERY_WAY, WITH_MARGIN, LEAST_SCORE)
+    smaller = detect(photo, EVERY_WAY, WITH_MARGIN, LEAST_SCORE)
     yield strongest([*turned, *smaller])
-    yield detect_in_tiles(rgb, LEAST_SCORE)
+    yield detect_in_tiles(photo, LEAST_SCORE)
 
 
-def _confirm(rgb: Pixels, detection: Detection) -> Face | None:
-    landmarks = trace_face(rgb, detection)
+def _confirm(photo: Mipmap, detection: Detection) -> Face | None:
+    landmarks = trace_face(photo, detection)
     evidence = detection.score * landmarks.presence
     if landmarks.presence < LEAST_PRESENCE or evidence < LEAST_EVIDENCE:
         return None

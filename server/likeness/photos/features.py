@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, NamedTuple
 
 import cv2
 import numpy as np
@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 
 from likeness.photos.canonical import canonical_square
 from likeness.photos.face_networks import feature_templates
-from likeness.photos.geometry import Pixels, cut_square
+from likeness.photos.geometry import cut_square
 from likeness.photos.landmarks import LEFT_EYE, MOUTH, RIGHT_EYE, Landmarks
+from likeness.photos.mipmap import Mipmap
 
 Grey = NDArray[np.float32]
 SIDE: Final = 192
@@ -31,14 +32,23 @@ EYES_PART: Final = (slice(68, 98), slice(60, 132))
 MOUTH_PART: Final = (slice(110, 146), slice(72, 120))
 
 
-def is_covered(rgb: Pixels, landmarks: Landmarks) -> bool:
-    """Whether neither an eye nor the mouth can be seen; sunglasses or a mask alone leave one of them."""
+class Visible(NamedTuple):
+    """Which of a face's features can be seen; sunglasses or a mask alone leave one of them."""
+
+    eyes: bool
+    mouth: bool
+
+
+def look_at_features(photo: Mipmap, landmarks: Landmarks) -> Visible:
+    """Compare eyes and mouth with what they look like, and look for paint."""
     square = canonical_square(landmarks)
-    grey = cv2.cvtColor(cut_square(rgb, square, SIDE), cv2.COLOR_RGB2GRAY).astype(np.float32)
+    grey = cv2.cvtColor(cut_square(photo, square, SIDE), cv2.COLOR_RGB2GRAY).astype(np.float32)
     eyes_painted, mouth_painted = (share > PAINTED for share in _painted(grey))
-    if not eyes_painted and _eyes(grey, landmarks, square.matrix(SIDE)) >= EYES_SEEN:
-        return False
-    return mouth_painted or _mouth(grey, landmarks, square.matrix(SIDE)) < MOUTH_SEEN
+    matrix = square.matrix(SIDE)
+    return Visible(
+        eyes=not eyes_painted and _eyes(grey, landmarks, matrix) >= EYES_SEEN,
+        mouth=not mouth_painted and _mouth(grey, landmarks, matrix) >= MOUTH_SEEN,
+    )
 
 
 def _painted(grey: Grey) -> list[float]:

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from likeness.photos.detector import Detection
 from likeness.photos.face_networks import SIDE, run_landmarks
-from likeness.photos.geometry import Pixels, Square, cut_square
+from likeness.photos.geometry import Square, cut_square
+from likeness.photos.mipmap import Mipmap
 
 # Indices of MediaPipe's face mesh: corners of the eyes (the person's right one is left in the picture) and of the
 # mouth, the middle of the lips, forehead and chin, the sides of the face at the ears.
@@ -57,20 +58,20 @@ class Landmarks(msgspec.Struct, frozen=True):
         return float(np.degrees(np.arctan2(along[2], np.hypot(along[0], along[1]))))
 
 
-def trace_face(rgb: Pixels, detection: Detection) -> Landmarks:
+def trace_face(photo: Mipmap, detection: Detection) -> Landmarks:
     """The landmarks of a detection, traced in a square levelled by its eyes, then once more by their own."""
-    rough = _trace(rgb, Square(detection.x, detection.y, AROUND * detection.side, detection.tilt))
+    rough = _trace(photo, Square(detection.x, detection.y, AROUND * detection.side, detection.tilt))
     if rough.presence < 0.5:
         return rough
     low, high = rough.points[:, :2].min(axis=0), rough.points[:, :2].max(axis=0)
     x, y = (low + high) / 2
-    fine = _trace(rgb, Square(float(x), float(y), AROUND * float((high - low).max()), rough.tilt))
+    fine = _trace(photo, Square(float(x), float(y), AROUND * float((high - low).max()), rough.tilt))
     # The first look is the second opinion on the detector; the second one only has the better points.
     return msgspec.structs.replace(fine, presence=min(rough.presence, fine.presence))
 
 
-def _trace(rgb: Pixels, square: Square) -> Landmarks:
-    found, logit = run_landmarks(cut_square(rgb, square, SIDE))
+def _trace(photo: Mipmap, square: Square) -> Landmarks:
+    found, logit = run_landmarks(cut_square(photo, square, SIDE))
     back = np.linalg.inv(np.vstack([square.matrix(SIDE), [0, 0, 1]]))
     flat = found[:, :2] @ back[:2, :2].T + back[:2, 2]
     points = np.concatenate([flat, found[:, 2:] * (square.side / SIDE)], axis=1)

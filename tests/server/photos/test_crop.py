@@ -12,6 +12,7 @@ from likeness.photos.canonical import EYE_HEIGHT, FACE_WIDTH, SIDE_WIDTHS
 from likeness.photos.extension import soften_outside
 from likeness.photos.geometry import Square, cut_square, inside_photo
 from likeness.photos.landmarks import LEFT_EYE, RIGHT_EYE
+from likeness.photos.mipmap import Mipmap
 from tests.server.photos import pictures
 
 Pixels = NDArray[np.uint8]
@@ -47,7 +48,7 @@ def test_a_turned_photo_gives_the_upright_ones_crop(astronaut: Pixels, turns: in
 
 def test_what_lies_outside_the_photo_goes_on_softly(astronaut: Pixels) -> None:
     whole, cut = crop_face(astronaut), crop_face(pictures.tight(astronaut, 0.95))
-    inside = inside_photo(pictures.tight(astronaut, 0.95), cut.face.square, 256)
+    inside = inside_photo(Mipmap(pictures.tight(astronaut, 0.95)), cut.face.square, 256)
     assert 0.2 < inside.mean() < 0.6
     assert cut.quality < whole.quality
     grey = cv2.cvtColor(cut.pixels, cv2.COLOR_RGB2GRAY).astype(np.float32)
@@ -71,7 +72,7 @@ def test_a_square_is_cut_where_its_matrix_says(side: int) -> None:
     """Middle and corner of a ramp in both directions, shrunk and enlarged."""
     ramp = np.stack([*np.meshgrid(np.arange(200), np.arange(200)), np.zeros((200, 200))], axis=2).astype(np.uint8)
     square = Square(100, 110, 120, 30)
-    pixels, matrix = cut_square(ramp, square, side), square.matrix(side)
+    pixels, matrix = cut_square(Mipmap(ramp), square, side), square.matrix(side)
     for x, y in ((100, 110), (80, 100), (120, 130)):
         column, row = (matrix @ (x + 0.5, y + 0.5, 1)).astype(int)
         assert np.abs(pixels[row, column, :2].astype(int) - (x, y)).max() <= 1

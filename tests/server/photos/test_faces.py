@@ -10,17 +10,23 @@ import pytest
 import skimage.data
 from numpy.typing import NDArray
 
-from likeness.photos import PhotoError, faces, find_face
+from likeness.photos import PhotoError, faces
+from likeness.photos.faces import Face
 from likeness.photos.landmarks import FOREHEAD, LEFT_SIDE, RIGHT_SIDE, Landmarks
+from likeness.photos.mipmap import Mipmap
 from tests.server.photos import pictures
 
 Pixels = NDArray[np.uint8]
 Spoil = Callable[[Pixels], Pixels]
 
 
+def find_face(photo: Pixels) -> Face:
+    return faces.find_face(Mipmap(np.ascontiguousarray(photo)))
+
+
 def reason(photo: Pixels) -> str:
     with pytest.raises(PhotoError) as caught:
-        find_face(np.ascontiguousarray(photo))
+        find_face(photo)
     return caught.value.reason
 
 
@@ -28,7 +34,7 @@ def reason(photo: Pixels) -> str:
 @pytest.mark.parametrize("tilt", [-40, 0, 25])
 def test_a_face_is_found_whichever_way_the_photo_lies(astronaut: Pixels, turns: int, tilt: int) -> None:
     upright = find_face(astronaut)
-    found = find_face(np.ascontiguousarray(np.rot90(pictures.tilted(astronaut, tilt), turns)))
+    found = find_face(np.rot90(pictures.tilted(astronaut, tilt), turns))
     expected = upright.square.tilt + tilt - 90 * turns
     assert abs((found.square.tilt - expected + 180) % 360 - 180) < 3
     assert abs(found.width / upright.width - 1) < 0.05
