@@ -9,8 +9,9 @@ LikenessError
     ├── RegionError          403        ├── UploadRunningError   429
     ├── NotFoundError        404        ├── AttemptsError        429
     ├── NotAcceptableError   406        └── OverloadedError      503
-    └── ConflictError        409        AttemptsError
-        └── InProgressError  409        └── ChecksError      429
+    ├── EncodedBodyError     415        AttemptsError
+    └── ConflictError        409        └── ChecksError      429
+        └── InProgressError  409
 """
 
 from __future__ import annotations
@@ -96,6 +97,17 @@ class NotAcceptableError(ServiceError):
 
     def __init__(self) -> None:
         super().__init__("Images come as image/webp or image/png. Accept one of them.")
+
+
+class EncodedBodyError(ServiceError):
+    """The body is compressed."""
+
+    code = "unsupported_media_type"
+    status = 415
+
+    def __init__(self) -> None:
+        super().__init__("The body is compressed (Content-Encoding). Send it without compression.")
+        self.headers = {"Accept-Encoding": "identity"}  # RFC 9110, 15.5.16
 
 
 class ConflictError(ServiceError):

@@ -14,6 +14,10 @@ from likeness.http.checks import CheckTurns
 from likeness.http.examples import add_examples
 from likeness.http.metrics import Metrics
 from likeness.http.middleware.authentication import Authentication
+from likeness.http.middleware.base_path import BasePath
+from likeness.http.middleware.cors import Cors
+from likeness.http.middleware.encoding import PlainBodies
+from likeness.http.middleware.head import Head
 from likeness.http.middleware.idempotency import Idempotency
 from likeness.http.middleware.observe import Observe
 from likeness.http.middleware.quota import Quota
@@ -45,12 +49,14 @@ class Application:
         self._tokens = Tokens(settings, self.service.secret)
         self._checks = CheckTurns()
         self.litestar = self._litestar(settings)
-        self._asgi: ASGIApp = Observe(self.litestar, self._metrics)
+        observed = Observe(Cors(Head(self.litestar), settings.allowed_origins), self._metrics)
+        self._asgi: ASGIApp = BasePath(observed, settings, (route.path for route in self.litestar.routes))
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """One connection, or the lifespan."""
+        scope = dict(scope)  # whoever serves us goes by its own
         if "\0" in scope.get("path", ""):
-            scope = {**scope, "path": NOWHERE}  # no id or token has a NUL, and PostgreSQL takes none in a text
+            scope["path"] = NOWHERE  # no id or token has a NUL, and PostgreSQL takes none in a text
         await self._asgi(scope, receive, send)
 
     def _litestar(self, settings: Settings) -> Litestar:
@@ -69,6 +75,7 @@ class Application:
             # In the order in which a request meets them; the last two are for uploads alone.
             middleware=[
                 Authentication(settings, self._tokens),
+                PlainBodies(),
                 Retention(service),
                 Idempotency(service),
                 Quota(service),

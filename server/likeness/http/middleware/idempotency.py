@@ -12,6 +12,7 @@ from litestar.middleware import ASGIMiddleware
 from litestar.types import ASGIApp, Receive, Scope, Send
 
 from likeness.http.middleware.answer import answered, is_no_upload
+from likeness.http.middleware.base_path import base_path
 from likeness.http.service import HELD_S, Service
 from likeness.http.upload import ACCEPTED, accepted_response, encode_answer, read_upload, view_of
 from likeness.intake import DiscardingSink
@@ -42,7 +43,7 @@ class Idempotency(ASGIMiddleware):
             if not known.same(form.digest):
                 raise KeyReusedError
             answer = known.answer or encode_answer(await view_of(self._service, known.generation, owner))
-            response = accepted_response(known.generation, answer)
+            response = accepted_response(known.generation, answer, base_path(scope))
             await response.to_asgi_response(app=None, request=request)(scope, receive, send)
             return
         scope["state"]["idempotency_key"] = key

@@ -11,6 +11,7 @@ from litestar import Request, Response, delete, get
 from litestar.openapi.datastructures import ResponseSpec
 
 from likeness.http.images import SizeQuery, choose_format, image_responses
+from likeness.http.middleware.base_path import base_path
 from likeness.http.openapi import ImageOperation
 from likeness.http.problems import refusals
 from likeness.http.routes.common import PAGE, Cursor, Limit
@@ -32,7 +33,7 @@ async def list_gallery(
 ) -> Items[GalleryItem]:
     """The user's saved avatars, the newest first."""
     found, following = await service.read(gallery.page, request.user.owner, cursor, limit)
-    return Items([view_saved(each) for each in found], following)
+    return Items([view_saved(each, base_path(request.scope)) for each in found], following)
 
 
 @get(
