@@ -96,7 +96,7 @@ class NotAcceptableError(ServiceError):
     status = 406
 
     def __init__(self) -> None:
-        super().__init__("Images come as image/webp or image/png. Accept one of them.")
+        super().__init__("Images come as image/webp, image/png, image/jpeg and image/avif. Accept one of them.")
 
 
 class EncodedBodyError(ServiceError):

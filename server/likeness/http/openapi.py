@@ -23,6 +23,7 @@ from likeness import __version__
 from likeness.http.middleware.base_path import base_path
 from likeness.photos import FEWEST, MOST
 from likeness.policy import VERSION
+from likeness.provenance import MEDIA_TYPES
 from likeness.records.events import Kind
 
 # Public, as the errors point there.
@@ -104,7 +105,7 @@ class ImageOperation(Operation):
         answer: Any = (self.responses or {}).get("200")
         if answer is not None and answer.content:
             [image] = answer.content.values()
-            answer.content = {"image/webp": image, "image/png": image}
+            answer.content = dict.fromkeys(MEDIA_TYPES, image)
 
 
 @dataclass

@@ -41,7 +41,7 @@ export async function postStory(saved, image) {
 /** @param {string} saved */
 export const deleteSaved = (saved) => change("DELETE", at(`/v1/gallery/${saved}`));
 
-/** @param {import("./types").Shown} shown @param {"png" | "webp"} format */
+/** @param {import("./types").Shown} shown @param {"jpeg" | "png" | "webp"} format */
 export async function download(shown, format) {
   const response = await send("GET", sized(shown.image), { headers: { Accept: `image/${format}` } });
   hand(await response.blob(), `${shown.style}-${shown.look}.${format}`);

@@ -74,6 +74,7 @@ export function galleryView(app, route) {
       menu("Download", "down", [
         { label: "WebP", act: () => guarded(box, () => download(item, "webp")) },
         { label: "PNG", act: () => guarded(box, () => download(item, "png")) },
+        { label: "JPEG", act: () => guarded(box, () => download(item, "jpeg")) },
       ]),
       button({ label: "Delete", icon: "trash", test: "viewer-delete" }, () =>
         confirm("Delete this avatar?", "Also as profile picture and in stories, where its links end at once.", "Delete", async () => {

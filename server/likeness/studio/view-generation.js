@@ -110,6 +110,7 @@ export function generationView(app, route) {
       menu("Download", "down", [
         { label: "WebP", act: () => guarded(box, () => download(item, "webp")) },
         { label: "PNG", act: () => guarded(box, () => download(item, "png")) },
+        { label: "JPEG", act: () => guarded(box, () => download(item, "jpeg")) },
         { label: "All saved (zip)", act: () => guarded(box, downloadAll) },
       ]),
       item.saved ? null : button({ label: "Discard", icon: "trash", test: "viewer-discard" }, () => guarded(box, async () => {

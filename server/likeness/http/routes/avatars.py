@@ -37,13 +37,13 @@ SAVING_S: Final = 600.0
 async def get_avatar(
     request: Request[User, Any, Any], service: Service, index: int, size: SizeQuery = "full"
 ) -> Response[bytes]:
-    """An avatar's image, WebP or PNG by `Accept`."""
+    """An avatar's image: WebP, PNG, JPEG or AVIF by `Accept`."""
     media_type = choose_format(request.headers.get("accept"))
     found: Generation = request.scope["state"]["generation"]
     row = await service.read(generations.avatar_of, found, index)
     original = of_generation(found.id, row.index, row.object or "")
     picture = await service.run(open_variant, service.safe, service.marker, original, size, media_type)
-    return Response(picture, media_type=media_type)
+    return Response(picture, media_type=media_type, headers={"Vary": "Accept"})
 
 
 @post(

@@ -46,11 +46,11 @@ async def list_gallery(
 async def get_saved(
     request: Request[User, Any, Any], service: Service, avatar: str, size: SizeQuery = "full"
 ) -> Response[bytes]:
-    """A saved avatar's image, WebP or PNG by `Accept`."""
+    """A saved avatar's image: WebP, PNG, JPEG or AVIF by `Accept`."""
     media_type = choose_format(request.headers.get("accept"))
     saved = await service.read(gallery.get, avatar, request.user.owner)
     picture = await service.run(open_variant, service.safe, service.marker, of_gallery(saved), size, media_type)
-    return Response(picture, media_type=media_type)
+    return Response(picture, media_type=media_type, headers={"Vary": "Accept"})
 
 
 @delete("/v1/gallery/{avatar:str}", operation_id="deleteSavedAvatar", tags=["gallery"], responses=refusals(404))

@@ -12,13 +12,13 @@ from likeness.http.middleware.base_path import base_path
 from likeness.http.problems import refusals
 from likeness.http.service import Service
 from likeness.http.views import Items, StyleView, Trend, Trends
-from likeness.provenance import PNG, WEBP
+from likeness.provenance import JPEG, PNG, WEBP
 from likeness.records import trends
 from likeness.refusals import NotFoundError
 from likeness_plugins import Style
 
 # A pack brings WebP, PNG or JPEG.
-OTHERS: Final = {b"\x89PNG": PNG, b"\xff\xd8\xff": "image/jpeg"}
+OTHERS: Final = {b"\x89PNG": PNG, b"\xff\xd8\xff": JPEG}
 Counts = dict[tuple[str, str], int]
 
 
