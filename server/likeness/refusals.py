@@ -166,7 +166,8 @@ class QuotaError(ServiceError):
 
     def __init__(self, limit: int, seconds: float) -> None:
         plural = "s" * (limit != 1)
-        super().__init__(f"The limit is {limit} generation{plural} a day (UTC). Try again tomorrow.")
+        when = f"after 00:00 UTC, in {_span(seconds)}"
+        super().__init__(f"The limit is {limit} generation{plural} a day (UTC). Try again {when}.")
         wait = math.ceil(seconds)
         # draft-ietf-httpapi-ratelimit-headers-10
         self.headers = {
@@ -193,10 +194,8 @@ class AttemptsError(ServiceError):
     code = "too_many_attempts"
     status = 429
 
-    def __init__(
-        self, seconds: float, message: str = "Too many uploads were refused in the last hour. Try again later."
-    ) -> None:
-        super().__init__(message)
+    def __init__(self, seconds: float, message: str = "Too many uploads were refused in the last hour. Try") -> None:
+        super().__init__(f"{message} again in {_span(seconds)}.")
         self.headers = {"Retry-After": str(math.ceil(seconds))}
 
 
@@ -204,7 +203,7 @@ class ChecksError(AttemptsError):
     """Too many photos were checked before an upload."""
 
     def __init__(self, most: int, seconds: float) -> None:
-        super().__init__(seconds, f"{most} photos were checked in the last hour. Upload without, or try again later.")
+        super().__init__(seconds, f"{most} photos were checked in the last hour. Upload without, or try")
 
 
 class OverloadedError(ServiceError):
@@ -216,3 +215,9 @@ class OverloadedError(ServiceError):
     def __init__(self, seconds: float) -> None:
         super().__init__("Too many generations are waiting. Try again later.")
         self.headers = {"Retry-After": str(max(1, math.ceil(seconds)))}
+
+
+def _span(seconds: float) -> str:
+    """A wait in hours and minutes, rounded up: `3 h 20 min`."""
+    hours, minutes = divmod(max(1, math.ceil(seconds / 60)), 60)
+    return " ".join([f"{hours} h"] * (hours > 0) + [f"{minutes} min"] * (minutes > 0))

@@ -346,8 +346,7 @@ def _with_driver(url: str) -> str:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether an address or name stands for this machine only; `localhost.` is its name in full."""
-    host = host.removesuffix(".")
+    """Whether an address or name stands for this machine only."""
     try:
         return ip_address(host.strip("[]")).is_loopback
     except ValueError:

@@ -107,8 +107,12 @@ class _Request(Request[Any, Any, Any]):
     async def json(self) -> Any:
         """The body as Python's own types."""
         try:
-            return await super().json()
+            body = await super().json()
         except UnicodeDecodeError as error:
             raise InputError("The body is not UTF-8. Send JSON as UTF-8.") from error
         except RecursionError as error:
             raise InputError("The body has too many brackets in brackets. GET /schema says what to send.") from error
+        for name, value in body.items() if isinstance(body, dict) else ():
+            if isinstance(value, str) and "\0" in value:  # PostgreSQL takes none, SQLite does
+                raise InputError(f"The field {name[:40]} holds a NUL character. Leave it out.")
+        return body

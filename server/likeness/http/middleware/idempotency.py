@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import re
 from typing import Any
 
 from litestar import Request
@@ -59,6 +60,14 @@ class Idempotency(ASGIMiddleware):
         given = request.headers.get("idempotency-key")
         if given is None:
             return None
+        given = unquoted(given.strip())
         if not 0 < len(given) <= 255 or not given.isprintable():
             raise InputError("The Idempotency-Key must have 1 to 255 printable characters. Use a UUID.")
         return hmac.new(self._service.secret, given.encode(), hashlib.sha256).hexdigest()
+
+
+def unquoted(given: str) -> str:
+    """The key in quotes, as the draft of this header wants it (a string of RFC 8941), or as it is without them."""
+    if len(given) < 2 or not given[0] == given[-1] == '"':
+        return given
+    return re.sub(r"\\([\\\"])", r"\1", given[1:-1])
