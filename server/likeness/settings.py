@@ -11,14 +11,14 @@ import tomllib
 import typing
 import warnings
 from collections.abc import Iterable, Mapping
-from ipaddress import ip_address, ip_network
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
-from urllib.parse import urlsplit
 
 import msgspec
 from msgspec import Meta
 
+from likeness.addresses import is_base_path, is_network, is_origin
 from likeness.errors import SettingsError
 
 PREFIX: Final = "LIKENESS_"
@@ -290,40 +290,20 @@ def _check_access(settings: Settings) -> None:
 
 def _check_addresses(settings: Settings) -> None:
     for origin in settings.allowed_origins:
-        if not _is_origin(origin):
+        if not is_origin(origin):
             raise SettingsError(
                 f"Setting allowed_origins: {origin!r} is not an origin. Write scheme, host and port as browsers send"
                 " them, such as https://social.example; * and null are not taken."
             )
     for proxy in settings.trusted_proxies:
-        try:
-            ip_network(proxy)
-        except ValueError as error:
+        if not is_network(proxy):
             raise SettingsError(
-                f"Setting trusted_proxies: {proxy!r} is no address or network. Write it as 10.0.0.7 or 10.0.0.0/8."
-            ) from error
+                f"Setting trusted_proxies: {proxy!r} is not an address or network. Write it as 10.0.0.7 or 10.0.0.0/8."
+            )
     if settings.root_path and not is_base_path(settings.root_path):
         raise SettingsError(
             f"Setting root_path: {settings.root_path!r} is not a path. Write it as /avatars, with no slash at its end."
         )
-
-
-def _is_origin(text: str) -> bool:
-    """Whether a browser would send this very text: lower case, no path, no port that goes without saying."""
-    try:
-        parts = urlsplit(text)
-        usual = {"http": 80, "https": 443}.get(parts.scheme, -1)
-        host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname
-        port = f":{parts.port}" if parts.port not in (None, usual) else ""
-    except ValueError:
-        return False
-    letters = re.fullmatch(r"[a-z0-9.:/\[\]_-]+", text)
-    return bool(usual > 0 and parts.hostname and letters and text == f"{parts.scheme}://{host}{port}")
-
-
-def is_base_path(text: str) -> bool:
-    """Whether a text is a path that may go before all of ours in links: whole names of plain letters, no dots alone."""
-    return len(text) <= 200 and bool(re.fullmatch(r"(/(?!\.{1,2}(/|$))[A-Za-z0-9._~-]+)+", text))
 
 
 def _check_keys(settings: Settings) -> None:

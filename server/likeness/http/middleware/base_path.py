@@ -9,7 +9,8 @@ from litestar.enums import ScopeType
 from litestar.types import ASGIApp, Receive, Scope, Send
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
-from likeness.settings import Settings, is_base_path
+from likeness.addresses import is_base_path
+from likeness.settings import Settings
 
 HEADER: Final = b"x-forwarded-prefix"
 
