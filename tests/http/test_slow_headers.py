@@ -1,15 +1,19 @@
-"""Heads of requests that come byte by byte, or not at all, are cut off; connections between requests are not."""
+"""Heads of requests and JSON bodies that come byte by byte, or not at all, are cut off; what comes after is not."""
 
 from __future__ import annotations
 
+import asyncio
 import http.client
 import socket
 import threading
 from collections.abc import Iterator
+from types import SimpleNamespace
+from typing import Any
 
 import httpx
 import pytest
 
+from likeness.intake import UploadTimeoutError
 from tests.http.conftest import started
 from tests.serving import PATIENCE_S, Server
 
@@ -78,3 +82,17 @@ def test_what_takes_longer_after_its_head_is_not_cut_off(
         assert line.recv(1000) == b""  # as old as the stream's connection, and closed
         assert hasty.client.delete(location).status_code == 200
         assert "event: cancelled" in lines
+
+
+def test_a_json_body_that_does_not_come_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    from likeness.http import app
+
+    async def silent() -> Any:
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(app, "JSON_S", 0.01)
+    route = SimpleNamespace(resolve_request_max_body_size=lambda: None)
+    scope: Any = {"type": "http", "headers": [], "route_handler": route}
+    request: Any = app._Request(scope, receive=silent)
+    with pytest.raises(UploadTimeoutError, match=r"did not come within 0\.01 s\. Check the connection"):
+        asyncio.run(request.json())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -27,11 +28,14 @@ from likeness.http.problems import answer_problem, problem_of
 from likeness.http.routes import ROUTES
 from likeness.http.service import Service
 from likeness.http.tokens import Tokens
+from likeness.intake import UploadTimeoutError
 from likeness.refusals import InputError
 from likeness.safe import open_safe
 from likeness.settings import Settings
 
 NOWHERE = "/nothing-has-this-address"
+# What a JSON body may take to come; those of the API have a few bytes.
+JSON_S = 20.0
 
 
 def create_app(settings: Settings) -> Application:
@@ -102,17 +106,26 @@ class Application:
 
 
 class _Request(Request[Any, Any, Any]):
-    """Refuses bodies that break the JSON reader in ways that Litestar does not expect."""
+    """Refuses JSON that comes too slowly, breaks the reader in ways that Litestar does not expect, or has a NUL."""
 
     async def json(self) -> Any:
         """The body as Python's own types."""
         try:
-            body = await super().json()
+            async with asyncio.timeout(JSON_S):
+                body = await super().json()
+        except TimeoutError as error:
+            said = f"The body did not come within {JSON_S:g} s. Check the connection and send the request again."
+            raise UploadTimeoutError(said) from error
         except UnicodeDecodeError as error:
             raise InputError("The body is not UTF-8. Send JSON as UTF-8.") from error
         except RecursionError as error:
             raise InputError("The body has too many brackets in brackets. GET /schema says what to send.") from error
-        for name, value in body.items() if isinstance(body, dict) else ():
-            if isinstance(value, str) and "\0" in value:  # PostgreSQL takes none, SQLite does
-                raise InputError(f"The field {name[:40]} holds a NUL character. Leave it out.")
+        _check_texts(body)
         return body
+
+
+def _check_texts(body: object) -> None:
+    """Raise InputError where a text has a NUL: PostgreSQL takes none, SQLite would."""
+    for name, value in body.items() if isinstance(body, dict) else ():
+        if isinstance(value, str) and "\0" in value:
+            raise InputError(f"The field {name[:40]} holds a NUL character. Leave it out.")

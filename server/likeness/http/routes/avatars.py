@@ -52,7 +52,7 @@ async def get_avatar(
     tags=["avatars"],
     status_code=200,
     opt={"avatars": True},
-    responses=refusals(404, 409, 410, 415),
+    responses=refusals(404, 408, 409, 410, 415),
 )
 async def save_avatars(request: Request[User, Any, Any], service: Service, data: Choice) -> Items[SavedItem]:
     """Keep avatars in the gallery, under the user's own key; saving one twice answers the same gallery id."""
@@ -71,7 +71,7 @@ async def save_avatars(request: Request[User, Any, Any], service: Service, data:
     tags=["avatars"],
     status_code=200,
     opt={"avatars": True},
-    responses=refusals(404, 409, 410, 415),
+    responses=refusals(404, 408, 409, 410, 415),
 )
 async def discard_avatars(request: Request[User, Any, Any], service: Service, data: Choice) -> Discarded:
     """Delete avatars now; saved ones stay in the gallery. `all` means all that are not saved."""

@@ -37,7 +37,7 @@ KnownTag = Annotated[
 ]
 
 
-@put("/v1/profile/picture", operation_id="setPicture", tags=["published"], responses=refusals(404, 415))
+@put("/v1/profile/picture", operation_id="setPicture", tags=["published"], responses=refusals(404, 408, 415))
 async def set_picture(request: Request[User, Any, Any], service: Service, data: AvatarChoice) -> PictureView:
     """Make a saved avatar the profile picture; its public URL stays the same when the picture changes."""
     picture = await service.write(gallery.set_picture, data.avatar, request.user.owner, token=secrets.token_urlsafe(24))
@@ -62,7 +62,7 @@ async def delete_picture(request: Request[User, Any, Any], service: Service) -> 
         raise NotFoundError("profile picture")
 
 
-@post("/v1/stories", operation_id="postStory", tags=["published"], responses=refusals(404, 415))
+@post("/v1/stories", operation_id="postStory", tags=["published"], responses=refusals(404, 408, 415))
 async def post_story(request: Request[User, Any, Any], service: Service, data: NewStory) -> StoryView:
     """Post a saved avatar as a story; its public URL ends after 24 hours."""
     posted = await service.write(
