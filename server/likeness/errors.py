@@ -7,6 +7,7 @@ LikenessError               code, HTTP status, exit code, and a text for users t
 ├── PhotoFileError          files that cannot be read at all (command line)
 ├── UnknownStyleError       style names that no installed pack has
 ├── OutputError             avatars cannot be written (command line)
+│   └── OutputFolderError   the folder asked for is in use, or none
 ├── SettingsError           a setting is unknown or out of bounds
 └── ServiceError            refusals of the HTTP service, one class each, in `refusals.py`
 """
@@ -114,6 +115,12 @@ class OutputError(LikenessError):
     """Avatars cannot be written."""
 
     code = "cannot_write"
+
+
+class OutputFolderError(OutputError):
+    """The folder that was asked for is in use, or is none that can be written to."""
+
+    exit_code = 2
 
 
 class SettingsError(LikenessError):

@@ -14,7 +14,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from likeness.errors import OutputError
+from likeness.errors import OutputError, OutputFolderError
 from likeness.file_names import readable
 from likeness.generation import Avatar, Lost
 from likeness.provenance import COMPOSITE_SOURCE_TYPE, Marker
@@ -67,17 +67,17 @@ class AvatarFolder:
         self._tiles: dict[str, list[Tile]] = {}
 
     def open(self) -> None:
-        """Create the folder; raises OutputError when it is in use, unwritable or the disk is full."""
+        """Create the folder; raises OutputFolderError, or OutputError when the disk is full."""
         try:
             self.path.mkdir(parents=True, exist_ok=True)
             in_use = any(self.path.iterdir())
             free = shutil.disk_usage(self.path).free
         except OSError as error:
-            raise OutputError(
+            raise OutputFolderError(
                 f"Cannot write to the folder {self._named}: {error.strerror}. Choose another --out."
             ) from error
         if in_use:
-            raise OutputError(f"The folder {self._named} is not empty. Empty it or choose another --out.")
+            raise OutputFolderError(f"The folder {self._named} is not empty. Empty it or choose another --out.")
         if free < self.listing.asked * BYTES_PER_AVATAR:
             needed_mb = self.listing.asked * BYTES_PER_AVATAR // 1_000_000
             raise OutputError(

@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import datetime
 import logging
+import math
 import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable
 from contextvars import ContextVar
 from typing import Final
 
 import msgspec
 
+REPEATED_S: Final = 60.0
 request_id: Final[ContextVar[str]] = ContextVar("request_id", default="")
 
 
@@ -33,10 +39,42 @@ class JsonFormatter(logging.Formatter):
         return msgspec.json.encode(line).decode()
 
 
+class OnceAWhile(logging.Filter):
+    """Lets the same warning or error of the same request through once in `every_s`: a full disk is met each second.
+
+    The next one that passes says in `repeated` how often it was left out.
+    """
+
+    def __init__(self, every_s: float = REPEATED_S, clock: Callable[[], float] = time.monotonic) -> None:
+        super().__init__()
+        self._every_s = every_s
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._passed: dict[tuple[object, ...], float] = {}
+        self._left_out: Counter[tuple[object, ...]] = Counter()
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Whether the record is logged."""
+        if record.levelno < logging.WARNING:
+            return True
+        key = (record.name, record.getMessage(), record.exc_info and record.exc_info[0], request_id.get())
+        with self._lock:
+            now = self._clock()
+            if now - self._passed.get(key, -math.inf) < self._every_s:
+                self._left_out[key] += 1
+                return False
+            if repeated := self._left_out.pop(key, 0):
+                record.fields = {**getattr(record, "fields", {}), "repeated": repeated}
+            self._passed = {each: at for each, at in self._passed.items() if now - at < self._every_s} | {key: now}
+            self._left_out = Counter({each: n for each, n in self._left_out.items() if each in self._passed})
+        return True
+
+
 def configure_logs(level: str) -> None:
     """Send everything of this process to standard error."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonFormatter())
+    handler.addFilter(OnceAWhile())
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
     logging.getLogger("alembic").setLevel(logging.WARNING)
 

@@ -9,8 +9,9 @@ LikenessError
     ├── RegionError          403        ├── UploadRunningError   429
     ├── NotFoundError        404        ├── AttemptsError        429
     ├── NotAcceptableError   406        └── OverloadedError      503
-    └── ConflictError        409        AttemptsError
-        └── InProgressError  409        └── ChecksError      429
+    ├── EncodedBodyError     415        AttemptsError
+    └── ConflictError        409        └── ChecksError      429
+        └── InProgressError  409
 """
 
 from __future__ import annotations
@@ -95,7 +96,18 @@ class NotAcceptableError(ServiceError):
     status = 406
 
     def __init__(self) -> None:
-        super().__init__("Images come as image/webp or image/png. Accept one of them.")
+        super().__init__("Images come as image/webp, image/png, image/jpeg and image/avif. Accept one of them.")
+
+
+class EncodedBodyError(ServiceError):
+    """The body is compressed."""
+
+    code = "unsupported_media_type"
+    status = 415
+
+    def __init__(self) -> None:
+        super().__init__("The body is compressed (Content-Encoding). Send it without compression.")
+        self.headers = {"Accept-Encoding": "identity"}  # RFC 9110, 15.5.16
 
 
 class ConflictError(ServiceError):
@@ -154,7 +166,8 @@ class QuotaError(ServiceError):
 
     def __init__(self, limit: int, seconds: float) -> None:
         plural = "s" * (limit != 1)
-        super().__init__(f"The limit is {limit} generation{plural} a day (UTC). Try again tomorrow.")
+        when = f"after 00:00 UTC, in {_span(seconds)}"
+        super().__init__(f"The limit is {limit} generation{plural} a day (UTC). Try again {when}.")
         wait = math.ceil(seconds)
         # draft-ietf-httpapi-ratelimit-headers-10
         self.headers = {
@@ -181,10 +194,8 @@ class AttemptsError(ServiceError):
     code = "too_many_attempts"
     status = 429
 
-    def __init__(
-        self, seconds: float, message: str = "Too many uploads were refused in the last hour. Try again later."
-    ) -> None:
-        super().__init__(message)
+    def __init__(self, seconds: float, message: str = "Too many uploads were refused in the last hour. Try") -> None:
+        super().__init__(f"{message} again in {_span(seconds)}.")
         self.headers = {"Retry-After": str(math.ceil(seconds))}
 
 
@@ -192,7 +203,7 @@ class ChecksError(AttemptsError):
     """Too many photos were checked before an upload."""
 
     def __init__(self, most: int, seconds: float) -> None:
-        super().__init__(seconds, f"{most} photos were checked in the last hour. Upload without, or try again later.")
+        super().__init__(seconds, f"{most} photos were checked in the last hour. Upload without, or try")
 
 
 class OverloadedError(ServiceError):
@@ -204,3 +215,9 @@ class OverloadedError(ServiceError):
     def __init__(self, seconds: float) -> None:
         super().__init__("Too many generations are waiting. Try again later.")
         self.headers = {"Retry-After": str(max(1, math.ceil(seconds)))}
+
+
+def _span(seconds: float) -> str:
+    """A wait in hours and minutes, rounded up: `3 h 20 min`."""
+    hours, minutes = divmod(max(1, math.ceil(seconds / 60)), 60)
+    return " ".join([f"{hours} h"] * (hours > 0) + [f"{minutes} min"] * (minutes > 0))

@@ -18,6 +18,7 @@ from typing import Annotated, Any, Final, Literal
 import msgspec
 from msgspec import Meta
 
+from likeness.addresses import is_base_path, is_network, is_origin
 from likeness.errors import SettingsError
 
 PREFIX: Final = "LIKENESS_"
@@ -43,11 +44,25 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
             " serves; empty: in the data folder."
         ),
     ] = ""
-    public_url: Annotated[str, Meta(description="Where users reach the server, for published links.")] = ""
+    public_url: Annotated[
+        str, Meta(description="Where users reach the server, for published links; without a path, root_path is added.")
+    ] = ""
     allowed_hosts: Annotated[
         tuple[str, ...],
         Meta(description="Host names that requests may carry besides the address listened on; * for any."),
     ] = ()
+    allowed_origins: Annotated[
+        tuple[str, ...],
+        Meta(description="Other origins, such as https://social.example, whose pages may call with a bearer token."),
+    ] = ()
+    root_path: Annotated[
+        str,
+        Meta(description="Path below which a proxy serves this server, such as /avatars; empty: X-Forwarded-Prefix."),
+    ] = ""
+    trusted_proxies: Annotated[
+        tuple[str, ...],
+        Meta(description="Addresses and networks of proxies whose X-Forwarded-For, -Proto and -Prefix are believed."),
+    ] = ("127.0.0.1", "::1")
 
     jwt_issuer: Annotated[str, Meta(description="The platform: `iss` of its tokens.")] = ""
     jwt_audience: Annotated[str, Meta(description="`aud` that tokens must carry.")] = "likeness"
@@ -64,7 +79,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     upgrade_url: Annotated[str, Meta(description="Where those users upgrade.")] = ""
     regions: Annotated[tuple[str, ...], Meta(description="`region` claims that are served; empty means all.")] = ()
     refusals_per_hour: Annotated[
-        int, Meta(ge=0, description="Refused uploads of a user in an hour before he must wait.")
+        int, Meta(ge=0, description="Refused uploads of a user in an hour before they must wait.")
     ] = 10
     queue_most: Annotated[int, Meta(ge=0, description="Generations that may wait; over it, uploads get 503.")] = 100_000
     wait_most_s: Annotated[float, Meta(ge=0, description="Estimated wait over which uploads get 503.")] = 2700
@@ -86,6 +101,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     ] = 2592000
     upload_idle_s: Annotated[float, Meta(ge=0, description="An upload that sends no byte for so long gets 408.")] = 20
     upload_total_s: Annotated[float, Meta(ge=0, description="An upload that takes longer gets 408.")] = 180
+    headers_total_s: Annotated[
+        float, Meta(gt=0, description="A request whose headers take longer to come is cut off.")
+    ] = 20
 
     pack: Annotated[str, Meta(description="Folder of the model pack; empty means the bundled miniature.")] = ""
     backend: Annotated[str, Meta(description="What runs the networks: onnxruntime, openvino, tensorrt or torch.")] = (
@@ -173,6 +191,7 @@ def read_settings(
     except msgspec.ValidationError as error:
         raise SettingsError(f"{_readable(str(error))}. See the settings reference in server/README.md.") from error
     _check_access(settings)
+    _check_addresses(settings)
     _check_keys(settings)
     return settings
 
@@ -227,12 +246,20 @@ def _from_environment(environment: Mapping[str, str]) -> dict[str, Any]:
         if name not in known:
             warnings.warn(f"The environment variable {variable} is no setting; it is ignored.", stacklevel=4)
         else:
-            values[name] = _split(text) if isinstance(known[name].default, tuple) else text
+            values[name] = _split(name, text) if isinstance(known[name].default, tuple) else text
     return values
 
 
-def _split(text: str) -> list[str]:
-    return [part.strip() for part in text.split(",") if part.strip()]
+def _split(name: str, text: str) -> object:
+    """A list from a variable: a JSON array, or parts between commas."""
+    if not text.lstrip().startswith("["):
+        return [part.strip() for part in text.split(",") if part.strip()]
+    try:
+        return msgspec.json.decode(text)
+    except msgspec.DecodeError as error:
+        raise SettingsError(
+            f'Setting {name}: {text} is not a JSON array. Write ["one", "two"], or one, two.'
+        ) from error
 
 
 def _readable(problem: str) -> str:
@@ -258,6 +285,24 @@ def _check_access(settings: Settings) -> None:
         raise SettingsError(
             f"{settings.host} can be reached from other machines, and no tokens are configured. Set jwt_issuer with"
             " jwt_secret or jwt_jwks_url, or listen on 127.0.0.1."
+        )
+
+
+def _check_addresses(settings: Settings) -> None:
+    for origin in settings.allowed_origins:
+        if not is_origin(origin):
+            raise SettingsError(
+                f"Setting allowed_origins: {origin!r} is not an origin. Write scheme, host and port as browsers send"
+                " them, such as https://social.example; * and null are not taken."
+            )
+    for proxy in settings.trusted_proxies:
+        if not is_network(proxy):
+            raise SettingsError(
+                f"Setting trusted_proxies: {proxy!r} is not an address or network. Write it as 10.0.0.7 or 10.0.0.0/8."
+            )
+    if settings.root_path and not is_base_path(settings.root_path):
+        raise SettingsError(
+            f"Setting root_path: {settings.root_path!r} is not a path. Write it as /avatars, with no slash at its end."
         )
 
 

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from likeness.provenance import PNG, WEBP, Marker
+from likeness.provenance import AVIF, JPEG, PNG, WEBP, Marker
 from likeness.records import deadlines, variants
 from likeness.records.gallery import Saved
 from likeness.records.variants import MAKING_S, Variant
@@ -25,7 +25,7 @@ from likeness.safe import Place, Safe
 from likeness.vault import KeyGoneError
 
 Size = Literal["64", "128", "256", "full"]
-_ENDINGS: Final = {WEBP: "webp", PNG: "png"}
+_ENDINGS: Final = {WEBP: "webp", PNG: "png", JPEG: "jpeg", AVIF: "avif"}
 
 
 class Original(msgspec.Struct, frozen=True):

@@ -163,11 +163,15 @@ def finished(server: Server, jpegs: list[bytes]) -> Iterator[Finished]:
 
 # About tokens, headers, pages and words: where rows and objects lie makes no difference to them.
 STORELESS = (
+    "test_base_path",
     "test_browsers",
+    "test_cors",
     "test_generated",
+    "test_head",
     "test_jwks",
     "test_openapi",
     "test_problems",
+    "test_slow_headers",
     "test_studio",
     "test_tokens",
 )

@@ -119,7 +119,16 @@ def test_another_sites_page_changes_nothing_of_the_local_user(local: Server) -> 
         problem(local.client.post("/v1/stories", json={"avatar": "x"}, headers=headers), 404, "not_found")
 
 
-REBOUND = ["evil.example", "evil.example:80", "127.0.0.1.evil.example", "localhost.evil.example", "[::1", "", "0.0.0.0"]
+REBOUND = [
+    "evil.example",
+    "evil.example:80",
+    "127.0.0.1.evil.example",
+    "localhost.evil.example",
+    "localhost..",
+    "[::1",
+    "",
+    "0.0.0.0",
+]
 
 
 @pytest.mark.parametrize("host", REBOUND)
@@ -128,7 +137,20 @@ def test_a_name_that_is_not_ours_reads_nothing(local: Server, ann: Person, host:
     problem(ann.get("/v1/quota", headers={"Host": host}), 403, "foreign_origin")
 
 
-@pytest.mark.parametrize("host", ["localhost", "127.0.0.1:1", "[::1]", "[::1]:80", "LOCALHOST", "likeness.example"])
+@pytest.mark.parametrize(
+    "host",
+    [
+        "localhost",
+        "127.0.0.1:1",
+        "[::1]",
+        "[::1]:80",
+        "LOCALHOST",
+        "localhost.",
+        "localhost.:80",
+        "likeness.example",
+        "likeness.example.",
+    ],
+)
 def test_our_own_names_do(local: Server, host: str) -> None:
     assert local.client.get("/v1/quota", headers={"Host": host}).status_code == 200
 

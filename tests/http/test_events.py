@@ -24,7 +24,14 @@ def test_when_nothing_more_comes_the_client_is_told_not_to_come_back(finished: F
     assert (response.status_code, response.content) == (204, b"")
 
 
-@pytest.mark.parametrize("last", ["", "x", "-1", "1.5", "99", "9999999999999", "²", "0x1"])
+@pytest.mark.parametrize("last", [b"", b"0"])
+def test_an_empty_last_event_is_none(finished: Finished, last: bytes) -> None:
+    with finished.ann.client.stream("GET", f"{finished.location}/events", headers={"Last-Event-ID": last}) as stream:
+        assert stream.status_code == 200
+        assert next(stream.iter_lines()) == "id: 1"
+
+
+@pytest.mark.parametrize("last", ["x", "-1", "1.5", "99", "9999999999999", "²", "0x1"])
 def test_what_is_no_event_that_came_is_refused(finished: Finished, last: str) -> None:
     headers = {"Last-Event-ID": last.encode()}
     problem(finished.ann.get(f"{finished.location}/events", headers=headers), 400, "bad_request")

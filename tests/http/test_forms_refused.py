@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import time
 from typing import Any
 
@@ -106,11 +107,36 @@ FORMS = {
     "a long field": part('; name="styles"', "x" * 2000),
     "consent twice": part('; name="consent"') * 2,
     "a seed that is none": part('; name="seed"', "-1"),
-    "a photo without a file name": part('; name="photos"'),
     "another disposition": part("").replace("form-data", "attachment"),
     "no end": part('; name="consent"', "1")[:-2],
     "a broken head": "--b\r\nnonsense\r\n\r\nx\r\n",
 }
+
+
+def test_a_photo_needs_no_file_name(server: Server, ann: Person) -> None:
+    headers = {"Content-Type": "multipart/form-data; boundary=b"}
+    body = part('; name="photos"') + part('; name="consent"', "1") + part('; name="seed"', "") + "--b--\r\n"
+    problem(post(ann, content=body.encode(), headers=headers), 422, "wrong_photo_count")
+    check_free(server, ann)
+
+
+@pytest.mark.parametrize("coding", ["gzip", "GZIP", "br, identity", "deflate", "x"])
+def test_a_compressed_body_is_refused_before_it_is_read(
+    server: Server, ann: Person, jpegs: list[bytes], coding: str
+) -> None:
+    with RawUpload(ann, jpegs, **{"content-encoding": coding}) as upload:
+        response = upload.answer()
+    assert "compressed" in problem(response, 415, "unsupported_media_type")["detail"]
+    assert response.headers["Accept-Encoding"] == "identity"
+    for method, path in (("POST", "/v1/stories"), ("PUT", "/v1/profile/picture"), ("POST", "/v1/photos/check")):
+        headers = {"Content-Encoding": coding, "Content-Type": "application/json"}
+        response = ann.client.request(method, path, content=gzip.compress(b"{}"), headers=headers)
+        problem(response, 415, "unsupported_media_type")
+    check_free(server, ann)
+
+
+def test_identity_is_no_coding(ann: Person, jpegs: list[bytes]) -> None:
+    problem(ann.upload(jpegs, consent="0", headers={"Content-Encoding": "identity"}), 422, "consent_required")
 
 
 @pytest.mark.parametrize("name", FORMS)

@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from likeness.http.middleware.idempotency import unquoted
 from tests.http.conftest import Finished, People
 from tests.http.talk import RawUpload, problem, stored
 from tests.serving import Server
@@ -98,7 +99,28 @@ def test_after_a_refusal_and_after_a_broken_upload_the_key_is_free(
     assert ann.upload(jpegs, headers=key).status_code == 202  # what was accepted before is still answered
 
 
-@pytest.mark.parametrize("key", ["", "k" * 256, "a\tb", "\xff\x80"])
+def test_a_key_in_quotes_is_the_same_key(finished: Finished) -> None:
+    response = finished.ann.upload(finished.photos, headers={"Idempotency-Key": f'"{finished.key}"'})
+    assert (response.status_code, response.headers["Location"]) == (202, finished.location)
+
+
+@pytest.mark.parametrize(
+    ("given", "key"),
+    [
+        ('"k"', "k"),
+        ('"a \\"b\\" \\\\"', 'a "b" \\'),
+        ('""', ""),
+        ('"k', '"k'),
+        ("'k'", "'k'"),
+        ('"', '"'),
+        ("a\\b", "a\\b"),
+    ],
+)
+def test_quotes_are_taken_off_once(given: str, key: str) -> None:
+    assert unquoted(given) == key
+
+
+@pytest.mark.parametrize("key", ["", '""', "k" * 256, "a\tb", "\xff\x80"])
 def test_a_key_must_be_sane(person: People, jpegs: list[bytes], key: str) -> None:
     ann = person()
     response = ann.upload(jpegs, consent=None, headers={"Idempotency-Key": key.encode("latin-1")})

@@ -105,7 +105,12 @@ def test_the_form_of_an_upload(operations: dict[str, Any]) -> None:
 
 def test_images_and_streams_are_declared_as_such(operations: dict[str, Any]) -> None:
     for name in ("getAvatar", "getSavedAvatar", "getPublished"):
-        assert set(operations[name]["responses"]["200"]["content"]) == {"image/webp", "image/png"}
+        assert set(operations[name]["responses"]["200"]["content"]) == {
+            "image/webp",
+            "image/png",
+            "image/jpeg",
+            "image/avif",
+        }
     assert set(operations["getPublished"]["responses"]) >= {"304", "404", "406"}
     events = operations["followGeneration"]["responses"]
     assert set(events["200"]["content"]) == {"text/event-stream"}

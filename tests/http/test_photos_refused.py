@@ -108,12 +108,20 @@ def test_consent_to_the_current_policy_is_needed(person: People, jpegs: list[byt
     assert "consent=1" in found["detail"]
 
 
-@pytest.mark.parametrize("styles", ["gothic", ["comic", "gothic", "baroque"], "", "COMIC", "../comic"])
+@pytest.mark.parametrize("styles", ["gothic", ["comic", "gothic", "baroque"], " ", "COMIC", "../comic"])
 def test_unknown_styles_are_named_and_the_known_ones_too(person: People, jpegs: list[bytes], styles: Any) -> None:
     found = problem(person().upload(jpegs, fields={"styles": styles}), 422, "unknown_style")
     assert "comic" in found["detail"]
     if isinstance(styles, list):
         assert all(name in found["detail"] for name in ("gothic", "baroque"))
+
+
+def test_empty_styles_and_an_empty_seed_count_as_not_given(person: People, jpegs: list[bytes]) -> None:
+    ann = person()
+    accepted = ann.upload(jpegs, fields={"styles": "", "seed": ""})
+    assert accepted.status_code == 202, accepted.text
+    assert len(accepted.json()["styles"]) == 5
+    ann.send("DELETE", accepted.headers["Location"])
 
 
 def test_the_policy_says_what_is_kept_and_how_long(person: People) -> None:

@@ -108,6 +108,52 @@ def test_a_json_body_that_is_none(finished: Finished, body: bytes) -> None:
         problem(finished.ann.client.request(method, path, content=body, headers=headers), 400, "bad_request")
 
 
+SAID = [
+    ({"avatar": 1}, "The field avatar must be a text, not a whole number."),
+    ({}, "The field avatar is missing."),
+    ({"avatar": "x", "more": 1}, "The field more is not known."),
+    ({"avatar": "x", "caption": "y" * 501}, "The field caption may have at most 500 characters."),
+    ({"avatar": "x", "caption": None}, "The field caption must be a text, not null."),
+    ([], "The body must be an object, not a list."),
+]
+
+
+@pytest.mark.parametrize(("body", "said"), SAID, ids=str)
+def test_a_refusal_names_the_field_at_fault_in_plain_words(finished: Finished, body: Any, said: str) -> None:
+    response = finished.ann.client.post("/v1/stories", json=body)
+    assert problem(response, 400, "bad_request")["detail"] == f"{said} GET /schema says what to send."
+
+
+def test_a_refusal_names_no_innocent_field(finished: Finished) -> None:
+    response = finished.ann.client.post(f"{finished.location}/save", json={"avatars": [0, -1]})
+    detail = problem(response, 400, "bad_request")["detail"]
+    assert detail == "The field avatars[1] must be at least 0. GET /schema says what to send."
+    response = finished.ann.get(f"{finished.location}/avatars/0?size=63")
+    detail = problem(response, 400, "bad_request")["detail"]
+    assert detail == "The query parameter size does not take '63'. GET /schema says what to send."
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        (b"", "The body is empty. GET /schema says what to send."),
+        (b"{", "The body is not whole JSON. Send all of it."),
+        (b"avatar=x", "The body is not JSON. Send JSON."),
+        (b'{"avatar": "\xff"}', "The body is not UTF-8. Send JSON as UTF-8."),
+    ],
+)
+def test_a_refusal_says_why_a_body_cannot_be_read(finished: Finished, body: bytes, said: str) -> None:
+    response = finished.ann.client.post("/v1/stories", content=body)
+    assert problem(response, 400, "bad_request")["detail"] == said
+
+
+@pytest.mark.parametrize("name", ["avatar", "caption"])
+def test_a_nul_is_refused_by_name_whatever_the_database(finished: Finished, name: str) -> None:
+    body = {"avatar": finished.avatar, "caption": "Hello"} | {name: "a\0b"}
+    found = problem(finished.ann.client.post("/v1/stories", json=body), 400, "bad_request")
+    assert found["detail"] == f"The field {name} holds a NUL character. Leave it out."
+
+
 CHOICES: list[Any] = ["none", "", [-1], [1.5], ["x"], [None], [True], {"0": 1}, None, 0, [[0]]]
 
 

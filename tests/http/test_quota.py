@@ -26,10 +26,16 @@ def test_the_second_of_a_day_is_refused_until_the_day_ends(person: People, jpegs
     assert ann.remaining() == 0
     with RawUpload(ann, jpegs) as upload:  # its body is never sent
         response = upload.answer()
-    problem(response, 429, "quota_exceeded")
+    detail = problem(response, 429, "quota_exceeded")["detail"]
+    said = re.fullmatch(
+        r"The limit is 1 generation a day \(UTC\)\. Try again after 00:00 UTC, in (?:(\d+) h)? ?(?:(\d+) min)?\.",
+        detail,
+    )
+    assert said, detail
     wait = int(response.headers["Retry-After"])
     left = (resets - datetime.datetime.now(datetime.UTC)).total_seconds()
     assert abs(wait - left) < 60
+    assert abs(3600 * int(said[1] or 0) + 60 * int(said[2] or 0) - left) < 120
     assert response.headers["RateLimit-Policy"] == '"daily";q=1;w=86400'
     assert re.fullmatch(rf'"daily";r=0;t={wait}', response.headers["RateLimit"])
     ann.send("DELETE", location)  # the second time in a day nothing is given back

@@ -73,7 +73,7 @@ def marked(data: bytes) -> bool:
         return f'DigitalSourceType="{DIGITAL_SOURCE_TYPE}"'.encode() in found
 
 
-@pytest.mark.parametrize("media_type", ["image/webp", "image/png"])
+@pytest.mark.parametrize("media_type", ["image/webp", "image/png", "image/jpeg", "image/avif"])
 @pytest.mark.parametrize("size", ["64", "128", "256", "full", None])
 @pytest.mark.parametrize("where", ["generation", "gallery", "public"])
 def test_an_image_in_every_format_and_size_is_marked(
@@ -107,14 +107,31 @@ def test_an_image_in_every_format_and_size_is_marked(
         ("image/webp;q=0, image/*", "image/png"),
         ("*/*;q=0.1, IMAGE/PNG", "image/png"),
         ("image/png;q=nonsense, image/webp", "image/webp"),
+        ("image/png, image/webp", "image/webp"),
+        ("image/jpeg", "image/jpeg"),
+        ("image/avif", "image/avif"),
+        ("image/jpeg;Q=1, image/webp;Q=0.9", "image/jpeg"),
+        ("image/webp ; q=0.2 , image/jpeg ; q=0.3", "image/jpeg"),
+        ("image/*;q=0.1, image/avif;q=0.09", "image/webp"),
+        ("image/webp;q=nan, image/png;q=2, image/jpeg;q=1.000", "image/jpeg"),
+        ("image/gif, image/*;q=0.5", "image/webp"),
+        ("text/html", "image/webp"),
+        ("text/html, image/webp;q=0", "image/png"),
+        ("text/html, image/jpeg;q=0.5", "image/jpeg"),
+        ("text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,image/webp,*/*;q=0.8", "image/webp"),
+        ("text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8", "image/webp"),
+        ("image/avif,image/webp,image/png,image/svg+xml,image/*;q=0.8,*/*;q=0.5", "image/webp"),
     ],
 )
 def test_the_format_is_what_the_client_prefers(finished: Finished, accept: str, expected: str) -> None:
     response = finished.ann.get(f"{finished.location}/avatars/0?size=64", headers={"Accept": accept})
     assert (response.status_code, response.headers["Content-Type"]) == (200, expected)
+    assert response.headers["Vary"] == "Accept"
 
 
-@pytest.mark.parametrize("accept", ["image/jpeg", "text/html", "image/webp;q=0", "*/*;q=0", "nonsense"])
+@pytest.mark.parametrize(
+    "accept", ["image/gif", "text/plain", "image/webp;q=0", "*/*;Q=0", "text/html;q=0", "nonsense"]
+)
 def test_no_other_format_is_offered(finished: Finished, accept: str) -> None:
     for url in (f"{finished.location}/avatars/0", f"/v1/gallery/{finished.avatar}/image", finished.picture_url):
         problem(finished.ann.get(url, headers={"Accept": accept}), 406, "not_acceptable")

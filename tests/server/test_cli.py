@@ -154,9 +154,11 @@ def test_a_wrong_option_is_named(
 def test_a_folder_in_use_is_left_alone(photos: list[Path], out: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out.mkdir()
     (out / "mine.txt").write_text("keep")
-    assert run(photos, "--out", str(out)) == 1
+    assert run(photos, "--out", str(out)) == 2
     assert "is not empty" in refusal(capsys)
     assert [path.name for path in out.iterdir()] == ["mine.txt"]
+    assert run(photos, "--out", str(out / "mine.txt")) == 2
+    assert "Cannot write to the folder" in refusal(capsys)
 
 
 def test_an_unknown_backend_names_the_known(photos: list[Path], capsys: pytest.CaptureFixture[str]) -> None:

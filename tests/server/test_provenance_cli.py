@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from likeness.cli import main
-from likeness.provenance import COMPOSITE_SOURCE_TYPE, PNG, Marker, encode_png, open_marker
+from likeness.provenance import AVIF, COMPOSITE_SOURCE_TYPE, JPEG, PNG, Marker, encode_png, open_marker
 from tests.certificates import Authority
 
 
@@ -24,6 +24,8 @@ def files(marker: Marker, pixels: NDArray[np.uint8], tmp_path: Path) -> dict[str
     contents = {
         "good.webp": parent,
         "small.png": marker.derive(parent, pixels[::4, ::4], PNG, "c2pa.resized", "c2pa.transcoded"),
+        "small.jpg": marker.derive(parent, pixels[::4, ::4], JPEG, "c2pa.resized", "c2pa.transcoded"),
+        "small.avif": marker.derive(parent, pixels[::4, ::4], AVIF, "c2pa.resized", "c2pa.transcoded"),
         "sheet.webp": marker.mark(pixels, source=COMPOSITE_SOURCE_TYPE),
         "broken.webp": bytes(broken),
         "xmp.png": encode_png(pixels),
@@ -41,6 +43,8 @@ def files(marker: Marker, pixels: NDArray[np.uint8], tmp_path: Path) -> dict[str
     [
         ("good.webp", 0, ["good.webp: made by a model", "unchanged since it was signed", "proves nothing about who"]),
         ("small.png", 0, ["small.png: made by a model", "made of another picture:", "c2pa.opened, c2pa.resized"]),
+        ("small.jpg", 0, ["small.jpg: made by a model", "made of another picture:", "c2pa.opened, c2pa.resized"]),
+        ("small.avif", 0, ["small.avif: made by a model", "made of another picture:", "c2pa.opened, c2pa.resized"]),
         ("sheet.webp", 0, ["sheet.webp: partly made by a model", "compositeWithTrainedAlgorithmicMedia"]),
         ("broken.webp", 1, ["says that it was made by a model", "BROKEN", "changed after it was signed"]),
         ("xmp.png", 0, ["says that it was made by a model", "can be removed or forged"]),
@@ -62,7 +66,7 @@ def test_the_command_takes_many_files_and_prints_json(
     assert main(["provenance", "--json", *given]) == 1
     found = json.loads(capsys.readouterr().out)
     assert [each["file"] for each in found] == given
-    assert [each["holds"] for each in found] == [True, True, True, False, True, False]
+    assert [each["holds"] for each in found] == [True, True, True, True, True, False, True, False]
     [small] = [each["provenance"] for each in found if each["file"].endswith("small.png")]
     assert len(small["parents"]) == 1
     assert main(["provenance", str(tmp_path / "nowhere.png"), given[0]]) == 2

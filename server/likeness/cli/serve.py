@@ -14,6 +14,7 @@ from types import FrameType
 import uvicorn
 from sqlalchemy.exc import ProgrammingError
 
+from likeness.cli.connection import timed_protocol
 from likeness.database import Database, UnavailableError
 from likeness.errors import SettingsError
 from likeness.http import Application, create_app
@@ -43,7 +44,7 @@ def serve(settings: Settings, worker: bool) -> int:
         # uvicorn raises a signal that it handled once more at its end; the worker is still to be stopped then.
         for handled in (signal.SIGTERM, signal.SIGINT):
             signal.signal(handled, lambda *_: None)
-        server = _Server(app)
+        server = _Server(app, settings.headers_total_s)
         try:
             server.run([listening])
         finally:
@@ -95,14 +96,16 @@ def _reached() -> Iterator[None]:
 class _Server(uvicorn.Server):
     """Ends the event streams when it is told to stop: they would never end by themselves."""
 
-    def __init__(self, app: Application) -> None:
+    def __init__(self, app: Application, headers_s: float) -> None:
         super().__init__(
             uvicorn.Config(
                 app,
+                http=timed_protocol(headers_s),
                 log_config=None,
                 access_log=False,
                 timeout_graceful_shutdown=STOP_S,
                 server_header=False,
+                proxy_headers=False,  # the application's own: it also reads X-Forwarded-Prefix
             )
         )
         self._hub = app.service.hub

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -14,6 +15,10 @@ from likeness.http.checks import CheckTurns
 from likeness.http.examples import add_examples
 from likeness.http.metrics import Metrics
 from likeness.http.middleware.authentication import Authentication
+from likeness.http.middleware.base_path import BasePath
+from likeness.http.middleware.cors import Cors
+from likeness.http.middleware.encoding import PlainBodies
+from likeness.http.middleware.head import Head
 from likeness.http.middleware.idempotency import Idempotency
 from likeness.http.middleware.observe import Observe
 from likeness.http.middleware.quota import Quota
@@ -23,11 +28,14 @@ from likeness.http.problems import answer_problem, problem_of
 from likeness.http.routes import ROUTES
 from likeness.http.service import Service
 from likeness.http.tokens import Tokens
+from likeness.intake import UploadTimeoutError
 from likeness.refusals import InputError
 from likeness.safe import open_safe
 from likeness.settings import Settings
 
 NOWHERE = "/nothing-has-this-address"
+# What a JSON body may take to come; those of the API have a few bytes.
+JSON_S = 20.0
 
 
 def create_app(settings: Settings) -> Application:
@@ -45,12 +53,14 @@ class Application:
         self._tokens = Tokens(settings, self.service.secret)
         self._checks = CheckTurns()
         self.litestar = self._litestar(settings)
-        self._asgi: ASGIApp = Observe(self.litestar, self._metrics)
+        observed = Observe(Cors(Head(self.litestar), settings.allowed_origins), self._metrics)
+        self._asgi: ASGIApp = BasePath(observed, settings, (route.path for route in self.litestar.routes))
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """One connection, or the lifespan."""
+        scope = dict(scope)  # whoever serves us goes by its own
         if "\0" in scope.get("path", ""):
-            scope = {**scope, "path": NOWHERE}  # no id or token has a NUL, and PostgreSQL takes none in a text
+            scope["path"] = NOWHERE  # no id or token has a NUL, and PostgreSQL takes none in a text
         await self._asgi(scope, receive, send)
 
     def _litestar(self, settings: Settings) -> Litestar:
@@ -69,6 +79,7 @@ class Application:
             # In the order in which a request meets them; the last two are for uploads alone.
             middleware=[
                 Authentication(settings, self._tokens),
+                PlainBodies(),
                 Retention(service),
                 Idempotency(service),
                 Quota(service),
@@ -95,13 +106,26 @@ class Application:
 
 
 class _Request(Request[Any, Any, Any]):
-    """Refuses bodies that break the JSON reader in ways that Litestar does not expect."""
+    """Refuses JSON that comes too slowly, breaks the reader in ways that Litestar does not expect, or has a NUL."""
 
     async def json(self) -> Any:
         """The body as Python's own types."""
         try:
-            return await super().json()
+            async with asyncio.timeout(JSON_S):
+                body = await super().json()
+        except TimeoutError as error:
+            said = f"The body did not come within {JSON_S:g} s. Check the connection and send the request again."
+            raise UploadTimeoutError(said) from error
         except UnicodeDecodeError as error:
             raise InputError("The body is not UTF-8. Send JSON as UTF-8.") from error
         except RecursionError as error:
             raise InputError("The body has too many brackets in brackets. GET /schema says what to send.") from error
+        _check_texts(body)
+        return body
+
+
+def _check_texts(body: object) -> None:
+    """Raise InputError where a text has a NUL: PostgreSQL takes none, SQLite would."""
+    for name, value in body.items() if isinstance(body, dict) else ():
+        if isinstance(value, str) and "\0" in value:
+            raise InputError(f"The field {name[:40]} holds a NUL character. Leave it out.")

@@ -122,7 +122,9 @@ ERRORS: Final[dict[int, LikenessError]] = {
     400: InputError("This cursor is none that the server gave. Start without one."),
     401: UnauthorizedError("The token has expired. Get a new one from the platform."),
     402: PaymentError("lite", "https://example.org/plus"),
-    403: ForeignOriginError("The request comes from another website's page. Send it from this server's own."),
+    403: ForeignOriginError(
+        "The request comes from another website's page. Send it from this server's own, or with a bearer token."
+    ),
     404: NotFoundError("generation"),
     406: NotAcceptableError(),
     408: UploadTimeoutError("No byte came for 20 seconds. Send the form again, without a pause."),

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import hashlib
-from typing import Annotated
+import re
+from typing import Annotated, Final
 
 import msgspec
 from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import QueryParameter
 
-from likeness.provenance import PNG, WEBP
+from likeness.provenance import MEDIA_TYPES, WEBP
 from likeness.refusals import NotAcceptableError
 from likeness.variants import Size
 
 SizeQuery = Annotated[
     Size, QueryParameter(name="size", description="Side in pixels; `full` is as drawn.", required=False)
 ]
+
+LEAST: Final = 0.001
+QUALITY: Final = re.compile(r"0?\.\d+|0\.?|1(\.0*)?")
 
 
 class Picture(msgspec.Struct, frozen=True):
@@ -37,30 +41,30 @@ def image_responses() -> dict[int, ResponseSpec]:
 
 
 def choose_format(accept: str | None) -> str:
-    """WebP unless the Accept header prefers PNG; raises NotAcceptableError when it takes neither."""
+    """The offered format that an Accept header prefers, of equal ones the first of `MEDIA_TYPES`, which is WebP; raises
+    NotAcceptableError when it takes none.
+
+    Who asks for `text/html` alone opens a link to an image, and takes whatever a browser can show.
+    """
     ranges = _ranges(accept or "*/*")
-    best = max((WEBP, PNG), key=lambda media_type: _preference(media_type, ranges))
-    if _preference(best, ranges)[0] > 0:
+    if ranges.get("text/html", 0.0) > 0:
+        ranges.setdefault("*/*", LEAST)
+    best = max(MEDIA_TYPES, key=lambda media_type: _quality(media_type, ranges))
+    if _quality(best, ranges) > 0:
         return best
     raise NotAcceptableError
 
 
-def _preference(media_type: str, ranges: list[tuple[str, float]]) -> tuple[float, int]:
-    """Quality and earliness of the most specific range that covers a media type (RFC 9110, 12.5.1)."""
-    for wanted in (media_type, "image/*", "*/*"):
-        for place, (name, quality) in enumerate(ranges):
-            if name == wanted:
-                return quality, -place
-    return 0.0, 0
+def _quality(media_type: str, ranges: dict[str, float]) -> float:
+    """That of the most specific range that covers a media type (RFC 9110, 12.5.1)."""
+    return next((ranges[each] for each in (media_type, "image/*", "*/*") if each in ranges), 0.0)
 
 
-def _ranges(accept: str) -> list[tuple[str, float]]:
-    found = []
-    for part in accept.split(","):
+def _ranges(accept: str) -> dict[str, float]:
+    """The quality of each media range, 0 where it is none from 0 to 1."""
+    found: dict[str, float] = {}
+    for part in accept.lower().split(","):
         name, *options = (piece.strip() for piece in part.split(";"))
-        quality = next((option[2:] for option in options if option.startswith("q=")), "1")
-        try:
-            found.append((name.lower(), float(quality)))
-        except ValueError:
-            found.append((name.lower(), 0.0))
+        given = next((option[2:] for option in options if option.startswith("q=")), "1")
+        found.setdefault(name, float(given) if QUALITY.fullmatch(given) else 0.0)
     return found

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Final, get_args
 
+from litestar import Request
 from litestar.openapi import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin, YamlRenderPlugin
 from litestar.openapi.spec import (
@@ -19,8 +20,10 @@ from litestar.openapi.spec import (
 )
 
 from likeness import __version__
+from likeness.http.middleware.base_path import base_path
 from likeness.photos import FEWEST, MOST
 from likeness.policy import VERSION
+from likeness.provenance import MEDIA_TYPES
 from likeness.records.events import Kind
 
 # Public, as the errors point there.
@@ -37,11 +40,26 @@ def openapi_config() -> OpenAPIConfig:
         version=__version__,
         description="Avatars in many styles from a few photos of a person. Errors are problem details (RFC 9457).",
         path="/schema",
-        render_plugins=[JsonRenderPlugin(path="/openapi.json"), YamlRenderPlugin(path="/openapi.yaml")],
+        render_plugins=[_Json(path="/openapi.json"), _Yaml(path="/openapi.yaml")],
         components=Components(security_schemes={"bearer": bearer, "session": cookie}),
         security=[{"bearer": []}, {"session": []}, {}],
         use_handler_docstrings=True,
     )
+
+
+class _Json(JsonRenderPlugin):
+    def render(self, request: Request[Any, Any, Any], openapi_schema: dict[str, Any]) -> bytes:
+        return super().render(request, _at_base(request, openapi_schema))
+
+
+class _Yaml(YamlRenderPlugin):
+    def render(self, request: Request[Any, Any, Any], openapi_schema: dict[str, Any]) -> bytes:
+        return super().render(request, _at_base(request, openapi_schema))
+
+
+def _at_base(request: Request[Any, Any, Any], document: dict[str, Any]) -> dict[str, Any]:
+    """The document with the address that this request's paths are below."""
+    return {**document, "servers": [{"url": base_path(request.scope) or "/"}]}
 
 
 @dataclass
@@ -87,7 +105,7 @@ class ImageOperation(Operation):
         answer: Any = (self.responses or {}).get("200")
         if answer is not None and answer.content:
             [image] = answer.content.values()
-            answer.content = {"image/webp": image, "image/png": image}
+            answer.content = dict.fromkeys(MEDIA_TYPES, image)
 
 
 @dataclass

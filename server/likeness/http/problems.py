@@ -14,6 +14,7 @@ from msgspec import Meta
 from sqlalchemy.exc import DataError
 
 from likeness.errors import BadPhoto, LikenessError, PhotoError, PhotosRefusedError
+from likeness.http.validation import describe
 from likeness.logs import request_id
 from likeness.refusals import ServiceError
 
@@ -82,7 +83,7 @@ def problem_of(error: Exception) -> tuple[Problem, dict[str, str]]:
     if isinstance(error, LikenessError) and error.status != 500:
         return _problem(error.status, error.code, str(error), extra), headers
     if isinstance(error, HTTPException) and error.status_code < 500:
-        detail = _REMEDIES.get(error.status_code) or _said(error)
+        detail = _REMEDIES.get(error.status_code) or describe(error)
         code = _CODES.get(error.status_code, "bad_request")
         return _problem(error.status_code, code, detail, {}), dict(error.headers or {})
     if isinstance(error, InternalServerException) and error.detail == _DISCONNECTED:
@@ -98,18 +99,6 @@ def problem_of(error: Exception) -> tuple[Problem, dict[str, str]]:
 def answer_problem(problem: Problem, headers: dict[str, str]) -> Response[bytes]:
     """A problem as a response."""
     return Response(msgspec.json.encode(problem), status_code=problem.status, media_type=MEDIA_TYPE, headers=headers)
-
-
-def _said(error: HTTPException) -> str:
-    """Litestar's words for a wrong query, path or body, with the field's own."""
-    fields = [f"{each.get('key', 'body')}: {each.get('message', 'is wrong')}" for each in _details(error)]
-    said = f"{error.detail}: {'; '.join(fields)}" if fields else error.detail
-    return f"{said.rstrip('.')}. GET /schema says what to send."
-
-
-def _details(error: HTTPException) -> list[dict[str, Any]]:
-    extra = error.extra
-    return [each for each in extra if isinstance(each, dict)] if isinstance(extra, list) else []
 
 
 def _problem(status: int, code: str, detail: str, extra: dict[str, Any]) -> Problem:

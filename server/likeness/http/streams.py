@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from typing import Final
 
+from likeness.http.links import add_base
 from likeness.http.service import Service
 from likeness.records.events import ENDS, Event, events_after
 from likeness.refusals import InputError
@@ -15,8 +16,11 @@ PING: Final = b": still here\n\n"
 
 
 async def check_last_event(service: Service, generation: str, header: str | None) -> int:
-    """The number that a client has seen last, 0 without the header; raises InputError when there is no such event."""
-    if header is None:
+    """The number that a client has seen last, 0 for no header or an empty one; raises InputError when there is no such
+    event.
+    """
+    header = (header or "").strip()
+    if not header:
         return 0
     if not header.isascii() or not header.isdigit() or len(header) > 9:
         raise InputError("Last-Event-ID is no number. Send the id of the last event that came, or leave it out.")
@@ -27,8 +31,10 @@ async def check_last_event(service: Service, generation: str, header: str | None
     return int(header)
 
 
-async def follow(service: Service, generation: str, seen: int) -> AsyncIterator[bytes]:
-    """Encoded events after `seen`; ends once the generation has ended and its photos are deleted."""
+async def follow(service: Service, generation: str, seen: int, base: str) -> AsyncIterator[bytes]:
+    """Encoded events after `seen`, their links below a base path; ends once the generation has ended and its photos are
+    deleted.
+    """
     with service.hub.listen(generation) as inbox:
         await service.hub.reading.wait()
         kinds = set()
@@ -36,7 +42,7 @@ async def follow(service: Service, generation: str, seen: int) -> AsyncIterator[
             kinds.add(event.kind)
             if event.number > seen:
                 seen = event.number
-                yield encode_event(event)
+                yield encode_event(event, base)
         while not finished(kinds):
             try:
                 async with asyncio.timeout(PING_S):
@@ -52,7 +58,7 @@ async def follow(service: Service, generation: str, seen: int) -> AsyncIterator[
                 if event.number > seen:
                     kinds.add(event.kind)
                     seen = event.number
-                    yield encode_event(event)
+                    yield encode_event(event, base)
 
 
 def finished(kinds: set[str]) -> bool:
@@ -60,6 +66,6 @@ def finished(kinds: set[str]) -> bool:
     return "photos_deleted" in kinds and not kinds.isdisjoint(ENDS)
 
 
-def encode_event(event: Event) -> bytes:
+def encode_event(event: Event, base: str) -> bytes:
     """One event in the text/event-stream format; `data` is one line of JSON."""
-    return f"id: {event.number}\nevent: {event.kind}\ndata: {event.data}\n\n".encode()
+    return f"id: {event.number}\nevent: {event.kind}\ndata: ".encode() + add_base(event.data, base) + b"\n\n"

@@ -2,27 +2,22 @@
 
 from __future__ import annotations
 
-import asyncio
-import logging
-import math
 import time
+from collections.abc import Sequence
 from typing import Any, Final
 
 import jwt
 import msgspec
 
+from likeness.http.platform_keys import PlatformKeys
 from likeness.refusals import UnauthorizedError
 from likeness.settings import TIERS, Settings
 from likeness.users import User, owner_of
 
 SESSION_COOKIE: Final = "likeness_session"
 SESSION_S: Final = 3600
-# An unknown key id makes us ask the platform again, but no more often than this; and a known key has to be there still.
-KEYS_AGAIN_S: Final = 30.0
-KEYS_LIVE_S: Final = 300.0
 LEEWAY_S: Final = 30
 LOCAL: Final = "local"
-logger = logging.getLogger(__name__)
 
 
 class Session(msgspec.Struct, frozen=True):
@@ -38,10 +33,7 @@ class Tokens:
     def __init__(self, settings: Settings, secret: bytes) -> None:
         self._settings = settings
         self._secret = secret
-        self._keys = jwt.PyJWKClient(settings.jwt_jwks_url, cache_jwk_set=False) if settings.jwt_jwks_url else None
-        self._known: dict[str, jwt.PyJWK] = {}
-        self._asked_at = -math.inf
-        self._asking = asyncio.Lock()
+        self._keys = PlatformKeys(settings.jwt_jwks_url, settings.jwt_algorithm) if settings.jwt_jwks_url else None
 
     @property
     def local_user(self) -> User:
@@ -84,51 +76,39 @@ class Tokens:
         return User(claims["sub"], claims["tier"], claims["region"], subject=claims["name"])
 
     async def _claims(self, token: str) -> dict[str, Any]:
-        settings = self._settings
         try:
-            key = await self._key(token)
-            claims: dict[str, Any] = jwt.decode(
-                token,
-                key,
-                algorithms=[settings.jwt_algorithm],
-                audience=settings.jwt_audience,
-                issuer=settings.jwt_issuer,
-                leeway=LEEWAY_S,
-                options={"require": ["iss", "aud", "exp", "sub"]},
-            )
+            if self._keys is None:
+                return self._decoded(token, [self._settings.jwt_secret])
+            kid = jwt.get_unverified_header(token).get("kid")
+            keys = await self._keys.fitting(kid)
+            try:
+                return self._decoded(token, keys)
+            except jwt.InvalidSignatureError:
+                if all(kid and key.key_id == kid for key in keys):
+                    raise
+                await self._keys.renew()  # a key without a name may have given way to another
+                return self._decoded(token, await self._keys.fitting(kid))
         except jwt.ExpiredSignatureError as error:
             raise UnauthorizedError("The token has expired. Get a new one from the platform.") from error
         except jwt.InvalidTokenError as error:
             raise UnauthorizedError("The token is not valid here. Get one from the platform.") from error
-        return claims
 
-    async def _key(self, token: str) -> str | jwt.PyJWK:
-        if self._keys is None:
-            return self._settings.jwt_secret
-        name = str(jwt.get_unverified_header(token).get("kid", ""))
-        if name not in self._known or self._due(name):
-            await self._fetch(name)
-        if name not in self._known:
-            raise UnauthorizedError("The token's key is none of the platform's. Get a new token.")
-        return self._known[name]
-
-    def _due(self, name: str) -> bool:
-        return time.monotonic() - self._asked_at >= (KEYS_LIVE_S if name in self._known else KEYS_AGAIN_S)
-
-    async def _fetch(self, name: str) -> None:
-        """Ask for the platform's keys, off the event loop, one at a time and not for every unknown name."""
-        assert self._keys is not None
-        async with self._asking:
-            if not self._due(name):
-                return
-            self._asked_at = time.monotonic()
+    def _decoded(self, token: str, keys: Sequence[str | jwt.PyJWK]) -> dict[str, Any]:
+        """The claims under the first key that has signed the token; raises PyJWT's InvalidTokenError."""
+        settings, failed = self._settings, jwt.InvalidSignatureError("no key")
+        for key in keys:
             try:
-                keys = await asyncio.to_thread(self._keys.get_signing_keys)
-            except (jwt.PyJWTError, OSError, ValueError) as error:  # not there, or what it answers is no key set
-                logger.warning("The platform's keys cannot be had: %s.", type(error).__name__)
-                if name in self._known:
-                    return  # an outage of theirs is none of ours
-                raise UnauthorizedError(
-                    "The platform's keys cannot be had right now. Try again in a minute."
-                ) from error
-            self._known = {str(key.key_id): key for key in keys}
+                return dict(
+                    jwt.decode(
+                        token,
+                        key,
+                        algorithms=[settings.jwt_algorithm],
+                        audience=settings.jwt_audience,
+                        issuer=settings.jwt_issuer,
+                        leeway=LEEWAY_S,
+                        options={"require": ["iss", "aud", "exp", "sub"]},
+                    )
+                )
+            except jwt.InvalidSignatureError as error:
+                failed = error
+        raise failed

@@ -16,6 +16,7 @@ import sqlalchemy as sa
 from litestar import MediaType, Request, Response
 
 from likeness.database import UnavailableError, clock
+from likeness.http.links import add_base
 from likeness.http.service import HELD_S, Service
 from likeness.http.views import GenerationView, view_generation
 from likeness.intake import DecodedPhoto, Form, FormLimits, PhotoSink, UploadTimeoutError, read_form
@@ -173,20 +174,22 @@ def _renew(connection: sa.Connection, slot: Slot, key: str | None) -> None:
         idempotency.renew(connection, slot.owner, key, HELD_S)
 
 
-def accepted_response(generation: str, answer: str) -> Response[Any]:
-    """The 202 that an accepted upload gets, the first time and every time its Idempotency-Key comes again."""
-    headers = {"Location": f"/v1/generations/{generation}"}
-    return Response(answer.encode(), status_code=ACCEPTED, headers=headers, media_type=MediaType.JSON)
+def accepted_response(generation: str, answer: str, base: str) -> Response[Any]:
+    """The 202 that an accepted upload gets, the first time and every time its Idempotency-Key comes again; `base` is
+    the base path of the request at hand, which may come another way than the first.
+    """
+    headers = {"Location": f"{base}/v1/generations/{generation}"}
+    return Response(add_base(answer, base), status_code=ACCEPTED, headers=headers, media_type=MediaType.JSON)
 
 
 def encode_answer(view: GenerationView) -> str:
-    """What to send of an accepted generation, and to keep with its Idempotency-Key."""
+    """What to send of an accepted generation, and to keep with its Idempotency-Key: without a base path."""
     return msgspec.json.encode(view).decode()
 
 
-async def view_of(service: Service, generation: str, owner: str) -> GenerationView:
-    """A generation as its user sees it now."""
-    return await service.read(_view, generation, owner, service.settings)
+async def view_of(service: Service, generation: str, owner: str, base: str = "") -> GenerationView:
+    """A generation as its user sees it now, its links below a base path."""
+    return await service.read(_view, generation, owner, service.settings, base)
 
 
 async def read_upload(service: Service, request: Request[Any, Any, Any], sink: PhotoSink) -> Form:
@@ -310,8 +313,8 @@ def _expect(connection: sa.Connection, upload: str, lives_s: float) -> float:
     return now
 
 
-def _view(connection: sa.Connection, generation: str, owner: str, settings: Settings) -> GenerationView:
+def _view(connection: sa.Connection, generation: str, owner: str, settings: Settings, base: str = "") -> GenerationView:
     found = generations.get_owned(connection, generation, owner)
     position = queue.ahead_of(connection, found) if found.state == "queued" else None
     eta_s = queue.eta_s(connection, found, settings)
-    return view_generation(found, generations.avatars_of(connection, found), position, eta_s)
+    return view_generation(found, generations.avatars_of(connection, found), position, eta_s, base)

@@ -239,9 +239,9 @@ class Health(msgspec.Struct, frozen=True):
 
 
 def view_generation(
-    found: Generation, avatars: list[AvatarRow], position: int | None, eta_s: float | None
+    found: Generation, avatars: list[AvatarRow], position: int | None, eta_s: float | None, base: str = ""
 ) -> GenerationView:
-    """A generation as its user sees it."""
+    """A generation as its user sees it; `base` goes before the paths of its links."""
     drawn = sum(row.state not in ("pending",) for row in avatars)
     return GenerationView(
         id=found.id,
@@ -261,26 +261,26 @@ def view_generation(
             maybe(found.photos_deleted_at),
             maybe(found.avatars_deleted_at),
         ),
-        avatars=[_view_avatar(found.id, row) for row in avatars],
-        events_url=f"/v1/generations/{found.id}/events",
-        receipt_url=f"/v1/generations/{found.id}/receipt",
+        avatars=[_view_avatar(found.id, row, base) for row in avatars],
+        events_url=f"{base}/v1/generations/{found.id}/events",
+        receipt_url=f"{base}/v1/generations/{found.id}/receipt",
     )
 
 
-def view_summary(found: Generation) -> GenerationSummary:
+def view_summary(found: Generation, base: str) -> GenerationSummary:
     """A generation in the list."""
     return GenerationSummary(
         id=found.id,
         status=found.state,
         styles=list(found.styles),
         created_at=moment(found.created_at),
-        url=f"/v1/generations/{found.id}",
+        url=f"{base}/v1/generations/{found.id}",
     )
 
 
-def view_saved(saved: Saved) -> GalleryItem:
+def view_saved(saved: Saved, base: str) -> GalleryItem:
     """A saved avatar as its user sees it."""
-    url = f"/v1/gallery/{saved.id}/image"
+    url = f"{base}/v1/gallery/{saved.id}/image"
     return GalleryItem(saved.id, saved.style, saved.look, saved.generation, saved.index, moment(saved.saved_at), url)
 
 
@@ -300,6 +300,6 @@ def view_quota(tier: Literal["lite", "plus"], left: Left) -> QuotaView:
     return QuotaView(tier, left.limit, left.remaining, moment(left.resets_at))
 
 
-def _view_avatar(generation: str, row: AvatarRow) -> AvatarView:
-    url = f"/v1/generations/{generation}/avatars/{row.index}" if row.object else None
+def _view_avatar(generation: str, row: AvatarRow, base: str) -> AvatarView:
+    url = f"{base}/v1/generations/{generation}/avatars/{row.index}" if row.object else None
     return AvatarView(row.index, row.style, row.look, row.state, url, row.saved_as)  # type: ignore[arg-type]

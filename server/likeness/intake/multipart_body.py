@@ -21,6 +21,7 @@ from likeness.intake.errors import BadFormError, BodyTooLargeError, UnsupportedM
 from likeness.intake.sink import PhotoSink, PhotoWriter
 from likeness.photos import FEWEST
 
+HEADER_BYTES: Final = 32768
 MOST_SEED: Final = 2**32 - 1
 _BOUNDARY_LETTERS: Final = 70  # RFC 2046
 _TEXTS: Final = ("styles", "consent", "seed")
@@ -59,7 +60,8 @@ async def read_form(
     parts = _Parts(sink, limits)
     # Strict, the parser would refuse what stands before and after the form in some chunkings and let it pass in others:
     # the line break that many clients end with, for one. What strictness checks besides is checked here.
-    parser = PushMultipartParser(boundary, strict=False)
+    # File names are not used: Latin-1 reads any bytes, and a long name is no reason to refuse a photo.
+    parser = PushMultipartParser(boundary, max_header_size=HEADER_BYTES, header_charset="latin-1", strict=False)
     while chunk := await body.next():
         for event in _events(parser, chunk):
             await parts.take(event)
@@ -112,8 +114,8 @@ class _Parts:
             await self._open.take(bytes(event))
         elif isinstance(self._open, _Photo):
             self._photos.append(await self._open.end())
-        else:
-            self._texts[self._open.name].append(self._open.end())
+        elif text := self._open.end():  # an empty field counts as not given
+            self._texts[self._open.name].append(text)
 
     def form(self, key: bytes) -> Form:
         styles = tuple(self._texts["styles"])
@@ -128,21 +130,20 @@ class _Parts:
         if self._count > self._limits.parts:
             raise BadFormError(f"The form has more than {self._limits.parts} parts. Name each style once.")
         if head.name == "photos":
-            return await self._begin_photo(head)
+            return await self._begin_photo()
         if not head.name:
             raise BadFormError("A part of the form has no name. Use photos, styles, consent and seed.")
         if head.name not in _TEXTS:
-            raise BadFormError(f"The form has no field {head.name[:40]!r}. Use photos, styles, consent and seed.")
+            name = head.name.encode("latin-1").decode("utf-8", "replace")[:40]
+            raise BadFormError(f"The form has no field {name!r}. Use photos, styles, consent and seed.")
         if head.name != "styles" and self._texts[head.name]:
             raise BadFormError(f"The field {head.name} is there twice. Send it once.")
         return _Text(head.name, self._limits)
 
-    async def _begin_photo(self, head: MultipartSegment) -> _Photo:
+    async def _begin_photo(self) -> _Photo:
         index = len(self._photos)
         if index == self._limits.photos:
             raise PhotoCountError(index + 1, FEWEST, self._limits.photos)
-        if not head.filename:
-            raise BadFormError(f"Photo {index + 1} has no file name. Send each photo as a file.")
         return _Photo(index, await self._sink.open(index), self._limits)
 
 

@@ -31,7 +31,7 @@ from likeness.photos.mipmap import Mipmap
 # The detector's score and the presence, and their product, that make a face.
 LEAST_SCORE: Final = 0.4
 LEAST_PRESENCE: Final = 0.5
-LEAST_EVIDENCE: Final = 0.4
+LEAST_EVIDENCE: Final = 0.42
 # An upright detection of this score is taken without trying the other three turns.
 SURE_SCORE: Final = 0.7
 SURE_TILT: Final = 40.0

@@ -2,6 +2,11 @@
 
 import { setClock } from "./clock.js";
 
+const base = new URL("..", import.meta.url).pathname.slice(0, -1);
+
+/** Where a path of ours is: a proxy may serve this server below a path of its own. What the server sends is complete. @param {string} path */
+export const at = (path) => `${base}${path}`;
+
 /** Says `ended` when the server knows us no more, `changed` when this or another tab changed something. */
 export const signals = new EventTarget();
 

@@ -1,6 +1,6 @@
 // What can be done with an avatar, wherever it is shown.
 
-import { change, send } from "./api.js";
+import { at, change, send } from "./api.js";
 import { count, span } from "./clock.js";
 import { toast } from "./notices.js";
 import { askCaption } from "./dialogs.js";
@@ -25,23 +25,23 @@ export async function discard(path, avatars) {
 
 /** @param {string} saved */
 export async function setPicture(saved) {
-  await change("PUT", "/v1/profile/picture", { avatar: saved });
+  await change("PUT", at("/v1/profile/picture"), { avatar: saved });
   toast("This is your profile picture now.", { href: "#/picture", label: "Look at it" });
 }
 
 /** Ask for a caption, then post; answers whether it was posted. @param {string} saved @param {string} image */
 export async function postStory(saved, image) {
   return askCaption(image, async (caption) => {
-    const story = await change("POST", "/v1/stories", { avatar: saved, caption });
+    const story = await change("POST", at("/v1/stories"), { avatar: saved, caption });
     const seconds = Math.round((Date.parse(story.until) - Date.parse(story.posted_at)) / 1000);
     toast(`Posted. Everybody with the link can see it for ${span(seconds)}.`, { href: "#/stories", label: "Your stories" });
   });
 }
 
 /** @param {string} saved */
-export const deleteSaved = (saved) => change("DELETE", `/v1/gallery/${saved}`);
+export const deleteSaved = (saved) => change("DELETE", at(`/v1/gallery/${saved}`));
 
-/** @param {import("./types").Shown} shown @param {"png" | "webp"} format */
+/** @param {import("./types").Shown} shown @param {"jpeg" | "png" | "webp"} format */
 export async function download(shown, format) {
   const response = await send("GET", sized(shown.image), { headers: { Accept: `image/${format}` } });
   hand(await response.blob(), `${shown.style}-${shown.look}.${format}`);
@@ -49,7 +49,7 @@ export async function download(shown, format) {
 
 /** All saved avatars as one file. */
 export async function downloadAll() {
-  const response = await send("GET", "/v1/gallery/export");
+  const response = await send("GET", at("/v1/gallery/export"));
   hand(await response.blob(), "avatars.zip");
 }
 

@@ -47,9 +47,6 @@ export function span(seconds) {
 /** "1 photo", "3 photos". @param {number} number @param {string} thing @param {string} [things] */
 export const count = (number, thing, things = `${thing}s`) => `${number} ${number === 1 ? thing : things}`;
 
-/** @param {string} time */
-export const clockTime = (time) => new Date(time).toLocaleTimeString("en-GB", { hour: "2-digit", minute: "2-digit" });
-
 /** The time of day, with the day unless it is today. @param {string} time @param {boolean} [seconds] */
 export function moment(time, seconds = false) {
   const date = new Date(time);

@@ -1,6 +1,6 @@
 // One generation as the server has it, kept up to date by its events.
 
-import { get } from "./api.js";
+import { at, get } from "./api.js";
 import { now } from "./clock.js";
 import { follow } from "./events.js";
 import { setLost } from "./notices.js";
@@ -13,7 +13,7 @@ export class Generation extends EventTarget {
   /** @param {string} id */
   constructor(id) {
     super();
-    this.path = `/v1/generations/${id}`;
+    this.path = at(`/v1/generations/${id}`);
     this.view = /** @type {GenerationView} */ (/** @type {unknown} */ (null)); // until it is loaded
     this.following = false;
     this._ends = new AbortController();

@@ -1,6 +1,6 @@
 // What goes when, counted down, and the receipt for what has gone.
 
-import { change } from "./api.js";
+import { at, change } from "./api.js";
 import { countdown, span, until } from "./clock.js";
 import { confirm } from "./dialogs.js";
 import { button, fill, h, icon } from "./dom.js";
@@ -13,7 +13,7 @@ export function keepingPanel(generation) {
   const avatars = h("p", { class: "deadline", data: { testid: "avatars-deadline" } });
   const list = h("div", { class: "receipt" });
   const link = h("a", { href: `${generation.path}/receipt`, target: "_blank", rel: "noopener" }, "Signed receipt (JSON)");
-  const keys = h("a", { href: "/v1/receipts/keys", target: "_blank", rel: "noopener" }, "Keys to check it with");
+  const keys = h("a", { href: at("/v1/receipts/keys"), target: "_blank", rel: "noopener" }, "Keys to check it with");
   const receipt = h("details", { class: "receipt-box", id: "receipt", hidden: true, data: { testid: "receipt-box" } },
     h("summary", null, icon("receipt"), "Receipt: what has been deleted"), list, h("p", { class: "hint" }, "What you have saved lives on in your gallery, under a key of your own."), h("p", { class: "links" }, link, keys));
   const purge = button({ label: "Delete photos and unsaved avatars now", icon: "trash", kind: "quiet", test: "purge" }, () =>

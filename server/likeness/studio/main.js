@@ -1,6 +1,6 @@
 // The studio: which page is shown, and what all pages share.
 
-import { get, Problem, signals } from "./api.js";
+import { at, get, Problem, signals } from "./api.js";
 import { fill, h } from "./dom.js";
 import { Draft } from "./draft.js";
 import { empty } from "./empty.js";
@@ -123,7 +123,7 @@ class Studio {
   }
 
   _app() {
-    return { draft: new Draft(), styles: async () => (await get("/v1/styles")).items };
+    return { draft: new Draft(), styles: async () => (await get(at("/v1/styles"))).items };
   }
 
   _leave() {

@@ -1,6 +1,6 @@
 // The photos that are chosen, each with what the browser and the server say of it.
 
-import { call, Problem } from "./api.js";
+import { at, call, Problem } from "./api.js";
 import { isPicture, look } from "./pixels.js";
 
 export const FEWEST = 3;
@@ -105,7 +105,7 @@ export class Photos extends EventTarget {
       try {
         const body = photo.look?.copy ?? photo.file;
         const headers = { "Content-Type": body.type.startsWith("image/") ? body.type : "application/octet-stream" };
-        const { quality } = await call("POST", "/v1/photos/check", { body, headers });
+        const { quality } = await call("POST", at("/v1/photos/check"), { body, headers });
         const weak = photo.look?.dark ? WORDS.dark : quality < FAIR ? WORDS.weak : "";
         this._settle(photo, weak ? "fair" : "good", weak || WORDS.good);
       } catch (error) {

@@ -1,6 +1,6 @@
 // Who is asking. The platform hands over a bearer token, here it becomes a cookie that scripts cannot read.
 
-import { call } from "./api.js";
+import { at, call } from "./api.js";
 
 let subject = ""; // whose token came last, to tell whether the next one is somebody else's
 
@@ -14,7 +14,7 @@ export function takeToken() {
 
 /** Begin a session; raises Problem. Answers whether it is surely the same user's as the one before. @param {string} token */
 export async function signIn(token) {
-  await call("POST", "/v1/session", { headers: { Authorization: `Bearer ${token}` } });
+  await call("POST", at("/v1/session"), { headers: { Authorization: `Bearer ${token}` } });
   const before = subject;
   subject = subjectOf(token);
   return before !== "" && before === subject;

@@ -1,7 +1,7 @@
 // Step 3: what happens with the photos, consent, today's quota, and the one button; then the upload's progress.
 
 import { Problem } from "./api.js";
-import { countdown, count, everySecond, clockTime, now, span, until } from "./clock.js";
+import { countdown, count, everySecond, moment, now, span, until } from "./clock.js";
 import { button, fill, h, icon, setEnabled, setText } from "./dom.js";
 import { alertBox, say } from "./notices.js";
 import { FEWEST } from "./photos.js";
@@ -55,7 +55,7 @@ export function startSection(draft, accepted, changed) {
     const ready = `${count(draft.photos.usable.length, "photo")}, ${count(draft.styles?.size ?? 0, "style")}.`;
     setText(hint, out ? "" : lack ? lack[0] : ready);
     if (quota) {
-      const again = `${clockTime(quota.resets_at)}, in ${countdown(until(quota.resets_at))}`;
+      const again = `${moment(quota.resets_at)}, in ${countdown(until(quota.resets_at))}`;
       setText(left, out
         ? `You have used today's ${quota.limit === 1 ? "generation" : `${quota.limit} generations`}. New ones at ${again}.`
         : `${quota.remaining} of ${count(quota.limit, "generation")} left today. New ones at ${again}.`);

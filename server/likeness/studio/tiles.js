@@ -1,5 +1,6 @@
 // The avatars of a generation by style: coloured places first, then pictures, in the same places.
 
+import { at } from "./api.js";
 import { sized, written } from "./avatars.js";
 import { fill, h, icon } from "./dom.js";
 import { tint } from "./style-section.js";
@@ -81,7 +82,7 @@ function tile(avatar, title, href, pick) {
 
   /** @param {Avatar} now @param {boolean} ended */
   function show(now, ended) {
-    const url = now.url ?? (now.saved_as && `/v1/gallery/${now.saved_as}/image`);
+    const url = now.url ?? (now.saved_as && at(`/v1/gallery/${now.saved_as}/image`));
     element.dataset.state = now.state;
     element.hidden = ended && !url;
     link.hidden = !url;

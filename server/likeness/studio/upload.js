@@ -1,6 +1,6 @@
 // Sending the photos. XMLHttpRequest, since fetch does not tell how much has been sent.
 
-import { Problem, refusal } from "./api.js";
+import { at, Problem, refusal } from "./api.js";
 import { pause } from "./events.js";
 import { setLost } from "./notices.js";
 
@@ -46,7 +46,7 @@ function sendOnce(upload, progress, signal) {
   return new Promise((resolve, reject) => {
     if (signal.aborted) return reject(new DOMException("given up", "AbortError"));
     const request = new XMLHttpRequest();
-    request.open("POST", "/v1/generations");
+    request.open("POST", at("/v1/generations"));
     request.setRequestHeader("Idempotency-Key", upload.key);
     request.upload.onprogress = (event) => progress(event.loaded / (event.total || 1));
     request.onload = () => {

@@ -1,6 +1,6 @@
 // Leaving: everything is deleted, and the answer is the receipt.
 
-import { change, get } from "./api.js";
+import { at, change, get } from "./api.js";
 import { hand } from "./avatars.js";
 import { moment } from "./clock.js";
 import { button, fill, h, setEnabled } from "./dom.js";
@@ -17,7 +17,7 @@ export function accountView(app) {
   const field = h("input", { id: "typed", autocomplete: "off", autocapitalize: "off", spellcheck: "false", oninput: () => setEnabled(leave, typed()) });
   const typed = () => field.value.trim().toLowerCase() === WORD;
   const leave = button({ label: "Delete everything", icon: "trash", kind: "danger", test: "delete-account" }, () => typed() && guarded(alert, async () => {
-    const { jws } = await change("DELETE", "/v1/account");
+    const { jws } = await change("DELETE", at("/v1/account"));
     app.draft.clear();
     gone(jws);
   }).finally(() => queueMicrotask(() => setEnabled(leave, typed()))));
@@ -44,7 +44,7 @@ export function accountView(app) {
     element,
     title: "Account",
     async load() {
-      const [quota, found] = await Promise.all([get("/v1/quota"), get("/v1/policy")]);
+      const [quota, found] = await Promise.all([get(at("/v1/quota")), get(at("/v1/policy"))]);
       const tier = quota.tier.charAt(0).toUpperCase() + quota.tier.slice(1);
       today.textContent = `${tier}: ${quota.remaining} of ${quota.limit} left today, new from ${moment(quota.resets_at)}.`;
       policy.textContent = `${found.text} (Version ${found.version})`;

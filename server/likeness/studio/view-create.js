@@ -1,6 +1,6 @@
 // The start page: photos, styles, consent; or straight to the generation that is being drawn, or was today's.
 
-import { get } from "./api.js";
+import { at, get } from "./api.js";
 import { moment } from "./clock.js";
 import { fill, h, icon } from "./dom.js";
 import { isRunning } from "./generation.js";
@@ -39,7 +39,7 @@ export function createView(app) {
     busy: start.busy,
     async load() {
       const [list, quota, policy, found] = await Promise.all(
-        [get("/v1/generations?limit=1"), get("/v1/quota"), get("/v1/policy"), app.styles()]);
+        [get(at("/v1/generations?limit=1")), get(at("/v1/quota")), get(at("/v1/policy")), app.styles()]);
       const [last] = list.items;
       if (last && (isRunning(last) || (quota.remaining === 0 && ["done", "failed"].includes(last.status)))) {
         return replace(`/generations/${last.id}`);

@@ -1,6 +1,6 @@
 // The saved avatars.
 
-import { get } from "./api.js";
+import { at, get } from "./api.js";
 import { deleteSaved, download, downloadAll, postStory, setPicture, sized, written } from "./avatars.js";
 import { count } from "./clock.js";
 import { confirm, menu } from "./dialogs.js";
@@ -25,7 +25,7 @@ export function galleryView(app, route) {
   const list = h("ul", { class: "tiles gallery" });
   const zip = button({ label: "Download all (zip)", icon: "down", test: "export" }, () => guarded(alert, downloadAll));
   const more = button({ label: "Show more" }, () => guarded(alert, async () => {
-    const page = await get(`/v1/gallery?limit=${PAGE}&cursor=${encodeURIComponent(next ?? "")}`);
+    const page = await get(at(`/v1/gallery?limit=${PAGE}&cursor=${encodeURIComponent(next ?? "")}`));
     items.push(...page.items);
     next = page.next;
     draw();
@@ -74,6 +74,7 @@ export function galleryView(app, route) {
       menu("Download", "down", [
         { label: "WebP", act: () => guarded(box, () => download(item, "webp")) },
         { label: "PNG", act: () => guarded(box, () => download(item, "png")) },
+        { label: "JPEG", act: () => guarded(box, () => download(item, "jpeg")) },
       ]),
       button({ label: "Delete", icon: "trash", test: "viewer-delete" }, () =>
         confirm("Delete this avatar?", "Also as profile picture and in stories, where its links end at once.", "Delete", async () => {
@@ -96,7 +97,7 @@ export function galleryView(app, route) {
     element,
     title: "Gallery",
     async load() {
-      const [styles, page] = await Promise.all([app.styles(), get(`/v1/gallery?limit=${PAGE}`)]);
+      const [styles, page] = await Promise.all([app.styles(), get(at(`/v1/gallery?limit=${PAGE}`))]);
       titles = new Map(styles.map((style) => [style.name, style.title]));
       [items, next] = [page.items, page.next];
       draw();

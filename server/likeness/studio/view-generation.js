@@ -1,7 +1,7 @@
 // One generation: being drawn, then to be chosen from.
 
 import { discard, download, downloadAll, postStory, save, setPicture, written } from "./avatars.js";
-import { Problem } from "./api.js";
+import { at, Problem } from "./api.js";
 import { count, everySecond } from "./clock.js";
 import { confirm, menu } from "./dialogs.js";
 import { button, fill, h } from "./dom.js";
@@ -52,7 +52,7 @@ export function generationView(app, route) {
     return all.sort((a, b) => order.indexOf(a.style) - order.indexOf(b.style) || a.index - b.index)
       .map((avatar) => ({
         key: String(avatar.index), style: avatar.style, look: avatar.look, title: titles.get(avatar.style) ?? written(avatar.style),
-        image: avatar.url ?? `/v1/gallery/${avatar.saved_as}/image`, saved: avatar.saved_as,
+        image: avatar.url ?? at(`/v1/gallery/${avatar.saved_as}/image`), saved: avatar.saved_as,
       }));
   }
 
@@ -110,6 +110,7 @@ export function generationView(app, route) {
       menu("Download", "down", [
         { label: "WebP", act: () => guarded(box, () => download(item, "webp")) },
         { label: "PNG", act: () => guarded(box, () => download(item, "png")) },
+        { label: "JPEG", act: () => guarded(box, () => download(item, "jpeg")) },
         { label: "All saved (zip)", act: () => guarded(box, downloadAll) },
       ]),
       item.saved ? null : button({ label: "Discard", icon: "trash", test: "viewer-discard" }, () => guarded(box, async () => {

@@ -1,6 +1,6 @@
 // The profile picture as others see it.
 
-import { change, find } from "./api.js";
+import { at, change, find } from "./api.js";
 import { sized } from "./avatars.js";
 import { moment } from "./clock.js";
 import { confirm } from "./dialogs.js";
@@ -14,12 +14,12 @@ export function pictureView() {
   const element = h("div", { class: "picture-view" }, h("header", { class: "page-head" }, h("h1", { tabindex: "-1" }, "Profile picture")), content);
 
   async function load() {
-    const picture = await find("/v1/profile/picture");
+    const picture = await find(at("/v1/profile/picture"));
     if (!picture) {
       fill(content, empty("user", "No profile picture is set", "Open one of your avatars and set it as profile picture.", { href: "#/gallery", label: "Choose from the gallery" }));
       return;
     }
-    const image = `/v1/gallery/${picture.avatar}/image`;
+    const image = at(`/v1/gallery/${picture.avatar}/image`);
     const round = (/** @type {number} */ side, /** @type {string} */ alt) => h("img", { class: "round", src: sized(image, side > 128 ? "full" : 128), alt, width: side, height: side });
     fill(content, h("div", { class: "portrait" },
       round(256, "Your profile picture"),
@@ -31,7 +31,7 @@ export function pictureView() {
           h("a", { class: "button plain", href: "#/gallery" }, "Choose another"),
           button({ label: "Remove", icon: "trash", test: "remove-picture" }, () =>
             confirm("Remove the profile picture?", "Its link ends at once. The avatar stays in your gallery.", "Remove", async () => {
-              await change("DELETE", "/v1/profile/picture");
+              await change("DELETE", at("/v1/profile/picture"));
               await load();
             }))))));
   }

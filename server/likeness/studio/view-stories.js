@@ -1,6 +1,6 @@
 // The user's stories that can still be seen.
 
-import { change, get } from "./api.js";
+import { at, change, get } from "./api.js";
 import { sized } from "./avatars.js";
 import { countdown, everySecond, until } from "./clock.js";
 import { confirm } from "./dialogs.js";
@@ -20,14 +20,14 @@ export function storiesView() {
   function card(story) {
     const left = h("span", null);
     const element = h("li", { class: "story", data: { testid: "story" } },
-      h("img", { src: sized(`/v1/gallery/${story.avatar}/image`), alt: story.caption ? "" : "Your story", width: 256, height: 256, decoding: "async" }),
+      h("img", { src: sized(at(`/v1/gallery/${story.avatar}/image`)), alt: story.caption ? "" : "Your story", width: 256, height: 256, decoding: "async" }),
       h("div", { class: "story-words" },
         story.caption ? h("p", { class: "story-caption" }, story.caption) : null,
         h("p", { class: "deadline" }, icon("clock"), left),
         linkBox(story.url),
         button({ label: "Delete", icon: "trash", name: `Delete the story ${story.caption}`.trim() }, () =>
           confirm("Delete this story?", "Its link ends at once. The avatar stays in your gallery.", "Delete", async () => {
-            await change("DELETE", `/v1/stories/${story.id}`);
+            await change("DELETE", at(`/v1/stories/${story.id}`));
             await load();
           }))));
     shown.push({ until: story.until, left, element });
@@ -35,7 +35,7 @@ export function storiesView() {
   }
 
   async function load() {
-    const { items } = await get("/v1/stories?limit=100");
+    const { items } = await get(at("/v1/stories?limit=100"));
     shown = [];
     fill(list, items.map(card));
     tick();

@@ -1,1 +1,3 @@
-"""ASGI middleware, in the order in which a request meets it: observe, authentication, retention, idempotency, quota."""
+"""ASGI middleware, in the order in which a request meets it: base path, observe, CORS, HEAD; then, in the router,
+authentication, plain bodies, retention, idempotency, quota.
+"""

@@ -59,18 +59,22 @@ class Authentication(ASGIMiddleware):
 
     def _check_host(self, connection: ASGIConnection[Any, Any, Any, Any]) -> None:
         """A name of ours: otherwise another site's name was pointed at this server (DNS rebinding)."""
-        host = _named(f"//{connection.headers.get('host', '')}").hostname or ""
+        host = (_named(f"//{connection.headers.get('host', '')}").hostname or "").removesuffix(".")
         if host not in self._hosts and "*" not in self._hosts and not is_loopback(host):
             raise ForeignOriginError("This server does not go by that Host name. Add it to allowed_hosts if it should.")
 
     def _check_origin(self, connection: ASGIConnection[Any, Any, Any, Any]) -> None:
-        if connection.scope["method"] in SAFE_METHODS:  # type: ignore[typeddict-item]
-            return
         origin, site = connection.headers.get("origin"), connection.headers.get("sec-fetch-site")
+        # A page of an origin that is not allowed may have a GET sent, but cannot read what it returns.
+        readable = origin in self._settings.allowed_origins
+        if connection.scope["method"] in SAFE_METHODS and not readable:  # type: ignore[typeddict-item]
+            return
         same_site = site in (None, "same-origin", "none")
         same_origin = origin is None or _named(origin).netloc == connection.headers.get("host")
         if not (same_site and same_origin):
-            raise ForeignOriginError("The request comes from another website's page. Send it from this server's own.")
+            raise ForeignOriginError(
+                "The request comes from another website's page. Send it from this server's own, or with a bearer token."
+            )
 
 
 def _named(url: str) -> SplitResult:

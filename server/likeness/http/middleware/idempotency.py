@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import re
 from typing import Any
 
 from litestar import Request
@@ -12,6 +13,7 @@ from litestar.middleware import ASGIMiddleware
 from litestar.types import ASGIApp, Receive, Scope, Send
 
 from likeness.http.middleware.answer import answered, is_no_upload
+from likeness.http.middleware.base_path import base_path
 from likeness.http.service import HELD_S, Service
 from likeness.http.upload import ACCEPTED, accepted_response, encode_answer, read_upload, view_of
 from likeness.intake import DiscardingSink
@@ -42,7 +44,7 @@ class Idempotency(ASGIMiddleware):
             if not known.same(form.digest):
                 raise KeyReusedError
             answer = known.answer or encode_answer(await view_of(self._service, known.generation, owner))
-            response = accepted_response(known.generation, answer)
+            response = accepted_response(known.generation, answer, base_path(scope))
             await response.to_asgi_response(app=None, request=request)(scope, receive, send)
             return
         scope["state"]["idempotency_key"] = key
@@ -58,6 +60,14 @@ class Idempotency(ASGIMiddleware):
         given = request.headers.get("idempotency-key")
         if given is None:
             return None
+        given = unquoted(given.strip())
         if not 0 < len(given) <= 255 or not given.isprintable():
             raise InputError("The Idempotency-Key must have 1 to 255 printable characters. Use a UUID.")
         return hmac.new(self._service.secret, given.encode(), hashlib.sha256).hexdigest()
+
+
+def unquoted(given: str) -> str:
+    """The key in quotes, as the draft of this header wants it (a string of RFC 8941), or as it is without them."""
+    if len(given) < 2 or not given[0] == given[-1] == '"':
+        return given
+    return re.sub(r"\\([\\\"])", r"\1", given[1:-1])

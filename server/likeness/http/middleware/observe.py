@@ -29,7 +29,7 @@ class Observe:
         if scope["type"] != ScopeType.HTTP:
             await self._app(scope, receive, send)
             return
-        mine = _request_id(scope)
+        mine, method = _request_id(scope), scope["method"]  # before HEAD is run as GET
         token = request_id.set(mine)
         started, status = time.perf_counter(), 0
 
@@ -43,13 +43,12 @@ class Observe:
         try:
             await self._app(scope, receive, observed)
         finally:
-            self._note(scope, status, time.perf_counter() - started)
+            self._note(scope, method, status, time.perf_counter() - started)
             request_id.reset(token)
 
-    def _note(self, scope: Scope, status: int, seconds: float) -> None:
+    def _note(self, scope: Scope, method: str, status: int, seconds: float) -> None:
         # The template, such as /v1/generations/{generation}: ids are in no log and in no metric.
         route = str(scope.get("path_template") or "unknown")
-        method = str(scope.get("method", ""))
         self._metrics.request(method, route, status, seconds)
         quiet = route in ("/health/live", "/health/ready", "/metrics")
         fields = {"method": method, "route": route, "status": status, "ms": round(seconds * 1000, 1)}

@@ -6,6 +6,7 @@ from typing import Any
 
 from litestar import Request, Response, delete, get, post
 
+from likeness.http.middleware.base_path import base_path
 from likeness.http.problems import refusals
 from likeness.http.service import Service
 from likeness.http.tokens import SESSION_COOKIE, SESSION_S, Tokens
@@ -54,7 +55,7 @@ async def start_session(request: Request[User, Any, Any], tokens: Tokens) -> Res
         httponly=True,
         samesite="strict",
         secure=request.url.scheme == "https",
-        path="/",
+        path=base_path(request.scope) or "/",
     )
     return response
 

@@ -37,13 +37,13 @@ SAVING_S: Final = 600.0
 async def get_avatar(
     request: Request[User, Any, Any], service: Service, index: int, size: SizeQuery = "full"
 ) -> Response[bytes]:
-    """An avatar's image, WebP or PNG by `Accept`."""
+    """An avatar's image: WebP, PNG, JPEG or AVIF by `Accept`."""
     media_type = choose_format(request.headers.get("accept"))
     found: Generation = request.scope["state"]["generation"]
     row = await service.read(generations.avatar_of, found, index)
     original = of_generation(found.id, row.index, row.object or "")
     picture = await service.run(open_variant, service.safe, service.marker, original, size, media_type)
-    return Response(picture, media_type=media_type)
+    return Response(picture, media_type=media_type, headers={"Vary": "Accept"})
 
 
 @post(
@@ -52,7 +52,7 @@ async def get_avatar(
     tags=["avatars"],
     status_code=200,
     opt={"avatars": True},
-    responses=refusals(404, 409, 410),
+    responses=refusals(404, 408, 409, 410, 415),
 )
 async def save_avatars(request: Request[User, Any, Any], service: Service, data: Choice) -> Items[SavedItem]:
     """Keep avatars in the gallery, under the user's own key; saving one twice answers the same gallery id."""
@@ -71,7 +71,7 @@ async def save_avatars(request: Request[User, Any, Any], service: Service, data:
     tags=["avatars"],
     status_code=200,
     opt={"avatars": True},
-    responses=refusals(404, 409, 410),
+    responses=refusals(404, 408, 409, 410, 415),
 )
 async def discard_avatars(request: Request[User, Any, Any], service: Service, data: Choice) -> Discarded:
     """Delete avatars now; saved ones stay in the gallery. `all` means all that are not saved."""

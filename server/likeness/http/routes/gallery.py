@@ -11,6 +11,7 @@ from litestar import Request, Response, delete, get
 from litestar.openapi.datastructures import ResponseSpec
 
 from likeness.http.images import SizeQuery, choose_format, image_responses
+from likeness.http.middleware.base_path import base_path
 from likeness.http.openapi import ImageOperation
 from likeness.http.problems import refusals
 from likeness.http.routes.common import PAGE, Cursor, Limit
@@ -32,7 +33,7 @@ async def list_gallery(
 ) -> Items[GalleryItem]:
     """The user's saved avatars, the newest first."""
     found, following = await service.read(gallery.page, request.user.owner, cursor, limit)
-    return Items([view_saved(each) for each in found], following)
+    return Items([view_saved(each, base_path(request.scope)) for each in found], following)
 
 
 @get(
@@ -45,11 +46,11 @@ async def list_gallery(
 async def get_saved(
     request: Request[User, Any, Any], service: Service, avatar: str, size: SizeQuery = "full"
 ) -> Response[bytes]:
-    """A saved avatar's image, WebP or PNG by `Accept`."""
+    """A saved avatar's image: WebP, PNG, JPEG or AVIF by `Accept`."""
     media_type = choose_format(request.headers.get("accept"))
     saved = await service.read(gallery.get, avatar, request.user.owner)
     picture = await service.run(open_variant, service.safe, service.marker, of_gallery(saved), size, media_type)
-    return Response(picture, media_type=media_type)
+    return Response(picture, media_type=media_type, headers={"Vary": "Accept"})
 
 
 @delete("/v1/gallery/{avatar:str}", operation_id="deleteSavedAvatar", tags=["gallery"], responses=refusals(404))

@@ -9,6 +9,7 @@ from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import HeaderParameter
 from litestar.response import Stream
 
+from likeness.http.middleware.base_path import base_path
 from likeness.http.openapi import StreamOperation, UploadOperation
 from likeness.http.problems import refusals
 from likeness.http.routes.common import PAGE, Cursor, Limit
@@ -56,7 +57,7 @@ async def create_generation(
     Refused before the body is read when the plan, the region, the day's quota or the queue do not allow it.
     """
     generation, answer = await receive_upload(service, request, request.user, request.scope["state"]["slot"])
-    return accepted_response(generation, answer)
+    return accepted_response(generation, answer, base_path(request.scope))
 
 
 @get("/v1/generations", operation_id="listGenerations", tags=["generations"], responses=refusals())
@@ -65,13 +66,13 @@ async def list_generations(
 ) -> Items[GenerationSummary]:
     """The user's generations, the newest first; each is listed until 30 days after its end."""
     found, following = await service.read(generations.page, request.user.owner, cursor, limit)
-    return Items([view_summary(each) for each in found], following)
+    return Items([view_summary(each, base_path(request.scope)) for each in found], following)
 
 
 @get("/v1/generations/{generation:str}", operation_id="getGeneration", tags=["generations"], responses=refusals(404))
 async def get_generation(request: Request[User, Any, Any], service: Service, generation: str) -> GenerationView:
     """Status, progress, deadlines and avatars of a generation."""
-    return await view_of(service, generation, request.user.owner)
+    return await view_of(service, generation, request.user.owner, base_path(request.scope))
 
 
 @get(
@@ -84,7 +85,9 @@ async def get_generation(request: Request[User, Any, Any], service: Service, gen
         **refusals(404),
     },
 )
-async def follow_generation(service: Service, generation: str, last_event_id: LastEvent = None) -> Response[Any]:
+async def follow_generation(
+    request: Request[User, Any, Any], service: Service, generation: str, last_event_id: LastEvent = None
+) -> Response[Any]:
     """Server-sent events: queued, progress, avatar, done, failed, cancelled, photos_deleted, expired.
 
     Numbered from 1 and stored: come back with `Last-Event-ID` after a lost connection or a restart. A comment comes
@@ -95,7 +98,8 @@ async def follow_generation(service: Service, generation: str, last_event_id: La
     if finished({event.kind for event in stored}) and seen == stored[-1].number:
         return Response(None, status_code=204)
     headers = {"X-Accel-Buffering": "no"}
-    return Stream(follow(service, generation, seen), media_type="text/event-stream", headers=headers)
+    stream = follow(service, generation, seen, base_path(request.scope))
+    return Stream(stream, media_type="text/event-stream", headers=headers)
 
 
 @delete(
@@ -111,7 +115,7 @@ async def cancel_generation(request: Request[User, Any, Any], service: Service, 
         await service.write(generations.cancel, generation, service.settings)
         await service.run(erase_photos, service.safe, generation, service.settings)
         await service.run(erase_avatars, service.safe, generation, service.settings)
-    return await view_of(service, generation, request.user.owner)
+    return await view_of(service, generation, request.user.owner, base_path(request.scope))
 
 
 @get(

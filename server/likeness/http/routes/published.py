@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import secrets
 from typing import Annotated, Any
+from urllib.parse import urlsplit
 
 from litestar import Request, Response, delete, get, post, put
 from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import HeaderParameter
 
 from likeness.http.images import Picture, SizeQuery, choose_format, image_responses
+from likeness.http.middleware.base_path import base_path
 from likeness.http.openapi import ImageOperation
 from likeness.http.problems import refusals
 from likeness.http.routes.common import PAGE, Cursor, Limit
@@ -35,7 +37,7 @@ KnownTag = Annotated[
 ]
 
 
-@put("/v1/profile/picture", operation_id="setPicture", tags=["published"], responses=refusals(404))
+@put("/v1/profile/picture", operation_id="setPicture", tags=["published"], responses=refusals(404, 408, 415))
 async def set_picture(request: Request[User, Any, Any], service: Service, data: AvatarChoice) -> PictureView:
     """Make a saved avatar the profile picture; its public URL stays the same when the picture changes."""
     picture = await service.write(gallery.set_picture, data.avatar, request.user.owner, token=secrets.token_urlsafe(24))
@@ -60,7 +62,7 @@ async def delete_picture(request: Request[User, Any, Any], service: Service) -> 
         raise NotFoundError("profile picture")
 
 
-@post("/v1/stories", operation_id="postStory", tags=["published"], responses=refusals(404))
+@post("/v1/stories", operation_id="postStory", tags=["published"], responses=refusals(404, 408, 415))
 async def post_story(request: Request[User, Any, Any], service: Service, data: NewStory) -> StoryView:
     """Post a saved avatar as a story; its public URL ends after 24 hours."""
     posted = await service.write(
@@ -126,8 +128,11 @@ async def get_published(
 
 
 def public_url(request: Request[Any, Any, Any], service: Service) -> str:
-    """Where users reach the server: the setting, or else the address that this request came to."""
-    return (service.settings.public_url or str(request.base_url)).rstrip("/")
+    """Where users reach the server: the setting, or else the address that this request came to, with its base path."""
+    configured = service.settings.public_url.rstrip("/")
+    if not configured:
+        return str(request.base_url).rstrip("/")
+    return configured if urlsplit(configured).path else configured + base_path(request.scope)
 
 
 ROUTES = (set_picture, get_picture, delete_picture, post_story, list_stories, delete_story, get_published)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gzip
 import hashlib
-from functools import cache
+from functools import cache, lru_cache
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from typing import Annotated, Any, Final
@@ -14,6 +14,7 @@ from litestar import Request, Response, get
 from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import HeaderParameter
 
+from likeness.http.middleware.base_path import base_path
 from likeness.http.openapi import StudioOperation
 from likeness.http.problems import refusals
 from likeness.refusals import NotFoundError
@@ -101,6 +102,9 @@ def _answer(request: Request[Any, Any, Any], name: str, known: str | None) -> Re
     file = studio_files().get(name)
     if file is None:
         raise NotFoundError("file of the studio")
+    base = base_path(request.scope)
+    if base and name == PAGE:
+        file = _page_below(base)
     zipped = "gzip" in request.headers.get("accept-encoding", "")
     data = file.zipped if zipped else file.plain
     tag = f'"{hashlib.sha256(data).hexdigest()[:32]}"'  # strong, so another for each encoding
@@ -116,9 +120,19 @@ def studio_files() -> dict[str, StudioFile]:
     return {each.name: _read(each) for each in (files("likeness") / "studio").iterdir() if _suffix(each) in MEDIA_TYPES}
 
 
+@lru_cache(8)
+def _page_below(base: str) -> StudioFile:
+    """The page with the base path before the paths of its files; what those ask for, they work out from their own."""
+    page = studio_files()[PAGE]
+    return _packed(page.plain.replace(b'"/studio/', f'"{base}/studio/'.encode()), page.media_type)
+
+
 def _read(path: Traversable) -> StudioFile:
-    data = path.read_bytes()
-    return StudioFile(data, gzip.compress(data, mtime=0), MEDIA_TYPES[_suffix(path)])
+    return _packed(path.read_bytes(), MEDIA_TYPES[_suffix(path)])
+
+
+def _packed(data: bytes, media_type: str) -> StudioFile:
+    return StudioFile(data, gzip.compress(data, mtime=0), media_type)
 
 
 def _suffix(path: Traversable) -> str:

@@ -2,32 +2,34 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 import sqlalchemy as sa
-from litestar import Response, get
+from litestar import Request, Response, get
 
 from likeness.http.images import image_responses
+from likeness.http.middleware.base_path import base_path
 from likeness.http.problems import refusals
 from likeness.http.service import Service
 from likeness.http.views import Items, StyleView, Trend, Trends
-from likeness.provenance import PNG, WEBP
+from likeness.provenance import JPEG, PNG, WEBP
 from likeness.records import trends
 from likeness.refusals import NotFoundError
 from likeness_plugins import Style
 
 # A pack brings WebP, PNG or JPEG.
-OTHERS: Final = {b"\x89PNG": PNG, b"\xff\xd8\xff": "image/jpeg"}
+OTHERS: Final = {b"\x89PNG": PNG, b"\xff\xd8\xff": JPEG}
 Counts = dict[tuple[str, str], int]
 
 
 @get(
     "/v1/styles", operation_id="listStyles", tags=["styles"], opt={"public": True}, security=[{}], responses=refusals()
 )
-async def list_styles(service: Service) -> Items[StyleView]:
+async def list_styles(request: Request[Any, Any, Any], service: Service) -> Items[StyleView]:
     """All installed styles, the trending ones of this week first."""
     day, week, ever = await service.read(_totals)
-    views = [_view(style, day, week, ever) for style in service.catalogue.styles.values()]
+    base = base_path(request.scope)
+    views = [_view(style, base, day, week, ever) for style in service.catalogue.styles.values()]
     return Items(sorted(views, key=lambda view: -view.trend.week.score))
 
 
@@ -53,7 +55,7 @@ def _totals(connection: sa.Connection) -> tuple[Counts, Counts, Counts]:
     return trends.totals(connection, 1), trends.totals(connection, 7), trends.totals(connection)
 
 
-def _view(style: Style, day: Counts, week: Counts, ever: Counts) -> StyleView:
+def _view(style: Style, base: str, day: Counts, week: Counts, ever: Counts) -> StyleView:
     return StyleView(
         name=style.name,
         title=style.title,
@@ -61,7 +63,7 @@ def _view(style: Style, day: Counts, week: Counts, ever: Counts) -> StyleView:
         author=style.author,
         licence=style.licence,
         looks=[look.name for look in style.looks],
-        preview_url=f"/v1/styles/{style.name}/preview" if style.preview else None,
+        preview_url=f"{base}/v1/styles/{style.name}/preview" if style.preview else None,
         trend=Trends(*(_trend(style.name, counts) for counts in (day, week, ever))),
     )
 

@@ -1,0 +1,57 @@
+"""Log lines: what repeats itself is logged once a while, and nothing else is left out."""
+
+from __future__ import annotations
+
+import json
+import logging
+
+import pytest
+
+from likeness.logs import JsonFormatter, OnceAWhile, request_id
+
+
+class Log:
+    """A handler as the server's, under a clock of the test's own."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        self._filter = OnceAWhile(60.0, lambda: self.now)
+
+    def lines(self, message: str, *args: object, level: int = logging.WARNING, exc_info: object = None) -> list[object]:
+        """What one call logs."""
+        record = logging.LogRecord("likeness", level, "", 0, message, args, exc_info)  # type: ignore[arg-type]
+        return [json.loads(JsonFormatter().format(record))] if self._filter.filter(record) else []
+
+
+def test_the_same_warning_is_logged_once_a_minute_and_counted() -> None:
+    log = Log()
+    assert len(log.lines("The disk is full")) == 1
+    for second in range(1, 60):
+        log.now = float(second)
+        assert log.lines("The disk is full") == []
+    log.now = 60.0
+    [line] = log.lines("The disk is full")
+    assert isinstance(line, dict)
+    assert line["repeated"] == 59
+    log.now = 200.0
+    [line] = log.lines("The disk is full")
+    assert isinstance(line, dict)
+    assert "repeated" not in line
+
+
+def test_other_words_levels_errors_and_requests_are_other_lines() -> None:
+    log = Log()
+    assert log.lines("Could not erase %s yet", "photos")
+    assert log.lines("Could not erase %s yet", "avatars")
+    for error in (OSError("a"), ValueError("a")):
+        assert log.lines("A sweep failed", level=logging.ERROR, exc_info=(type(error), error, None))
+    for number in ("a", "b"):
+        token = request_id.set(number)
+        assert log.lines("A request failed.", level=logging.ERROR)
+        request_id.reset(token)
+
+
+@pytest.mark.parametrize("level", [logging.INFO, logging.DEBUG])
+def test_what_is_no_warning_is_always_logged(level: int) -> None:
+    log = Log()
+    assert all(log.lines("request", level=level) for _ in range(10))
