@@ -54,10 +54,9 @@ def _sharpness(pixels: Pixels, photo_side: float) -> float:
 
     A small face, whose crop was enlarged from `photo_side` pixels, is judged by the pixels that it has.
     """
-    grey = cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY).astype(np.float32)
-    grey = cv2.resize(grey, (SIDE, SIDE), interpolation=cv2.INTER_AREA)
+    grey = cv2.cvtColor(cv2.resize(pixels, (SIDE, SIDE), interpolation=cv2.INTER_AREA), cv2.COLOR_RGB2GRAY)
     unit = float(np.clip(SIDE / photo_side, 1, 2.5))
-    levels = [cv2.GaussianBlur(grey, (0, 0), sigma * unit) for sigma in (1, 2, 4, 8)]
+    levels = [cv2.GaussianBlur(grey.astype(np.float32), (0, 0), sigma * unit) for sigma in (1, 2, 4, 8)]
     fine = np.abs(_face(levels[0] - levels[1])).mean()
     coarse = np.abs(_face(levels[2] - levels[3])).mean()
     return float(fine / (coarse + 0.5))

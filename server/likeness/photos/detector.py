@@ -57,11 +57,11 @@ def detect(photo: Mipmap, turns: Iterable[int], fill: float, least: float) -> li
     return strongest(found)
 
 
-def detect_in_tiles(photo: Mipmap, least: float) -> list[Detection]:
-    """The same for faces too small for the whole photo: halves of it in every turn, then upright quarters."""
+def detect_in_tiles(photo: Mipmap, turns: Iterable[int], least: float) -> list[Detection]:
+    """The same for faces too small for the whole photo: halves of it in the `turns`, then upright quarters."""
     width, height = photo.size
     found: list[Detection] = []
-    for parts, turns in ((2, EVERY_WAY), (4, UPRIGHT)):
+    for parts, ways in ((2, turns), (4, UPRIGHT)):
         side = max(height, width) // parts
         if found or side < SMALLEST_TILE:
             break
@@ -69,7 +69,7 @@ def detect_in_tiles(photo: Mipmap, least: float) -> list[Detection]:
             tile = photo.part(left, top, side)
             found += [
                 msgspec.structs.replace(each, x=each.x + left, y=each.y + top)
-                for each in detect(tile, turns, FULL, least)
+                for each in detect(tile, ways, FULL, least)
             ]
     return strongest(found)
 

@@ -28,9 +28,8 @@ from likeness.photos.geometry import Square
 from likeness.photos.landmarks import Landmarks, trace_face
 from likeness.photos.mipmap import Mipmap
 
-# The detector's score and the presence, and their product, that make a face.
+# The detector's score that is worth a look at the landmarks, and the product of score and presence that makes a face.
 LEAST_SCORE: Final = 0.4
-LEAST_PRESENCE: Final = 0.5
 LEAST_EVIDENCE: Final = 0.42
 # An upright detection of this score is taken without trying the other three turns.
 SURE_SCORE: Final = 0.7
@@ -40,7 +39,7 @@ SMALLEST_WIDTH: Final = 40
 # Whoever is this much narrower than the widest face stands in the background.
 SECOND_FACE: Final = 0.6
 MOST_YAW: Final = 52.0
-# Faces narrower than this share of the photo have others beside them that only tiles show.
+# A face that is narrower than this share of the photo's longer side may have others beside it that only tiles show.
 SMALL_SHARE: Final = 0.08
 
 
@@ -80,11 +79,14 @@ def find_face(photo: Mipmap) -> Face:
 
 def believed_faces(photo: Mipmap) -> list[Face]:
     """Faces that detector and landmarks agree on, each the right way up; looks more thoroughly while there is none."""
+    faces: list[Face] = []
     for found in _looks(photo):
-        faces = [face for each in found[:MOST_CANDIDATES] if (face := _confirm(photo, each)) is not None]
+        faces = _confirmed(photo, found)
         if faces:
-            return _once_each(faces)
-    return []
+            break
+    if faces and max(face.width for face in faces) < SMALL_SHARE * max(photo.size):
+        faces += _confirmed(photo, detect_in_tiles(photo, UPRIGHT, LEAST_SCORE))
+    return _once_each(faces)
 
 
 def _once_each(faces: list[Face]) -> list[Face]:
@@ -103,20 +105,22 @@ def _apart(one: Face, other: Face) -> bool:
 
 def _looks(photo: Mipmap) -> Iterator[list[Detection]]:
     """Detections from the quickest look to the most thorough."""
-    upright = detect(photo, UPRIGHT, FULL, LEAST_SCORE)
-    if upright and upright[0].score >= SURE_SCORE and abs(upright[0].tilt) <= SURE_TILT:
-        yield upright
-    turned = strongest([*upright, *detect(photo, EVERY_WAY[1:], FULL, LEAST_SCORE)])
-    if turned:
-        yield turned
-    smaller = detect(photo, EVERY_WAY, WITH_MARGIN, LEAST_SCORE)
-    yield strongest([*turned, *smaller])
-    yield detect_in_tiles(photo, LEAST_SCORE)
+    found = detect(photo, UPRIGHT, FULL, LEAST_SCORE)
+    if found and found[0].score >= SURE_SCORE and abs(found[0].tilt) <= SURE_TILT:
+        yield found
+    found = strongest([*found, *detect(photo, EVERY_WAY[1:], FULL, LEAST_SCORE)])
+    yield found
+    found = strongest([*found, *detect(photo, EVERY_WAY, WITH_MARGIN, LEAST_SCORE)])
+    yield found
+    yield detect_in_tiles(photo, EVERY_WAY, LEAST_SCORE)
 
 
-def _confirm(photo: Mipmap, detection: Detection) -> Face | None:
-    landmarks = trace_face(photo, detection)
-    evidence = detection.score * landmarks.presence
-    if landmarks.presence < LEAST_PRESENCE or evidence < LEAST_EVIDENCE:
-        return None
-    return Face(evidence, face_width(landmarks), canonical_square(landmarks), landmarks)
+def _confirmed(photo: Mipmap, found: list[Detection]) -> list[Face]:
+    """The faces among the best detections."""
+    faces = []
+    for detection in found[:MOST_CANDIDATES]:
+        landmarks = trace_face(photo, detection)
+        evidence = detection.score * landmarks.presence
+        if evidence >= LEAST_EVIDENCE:
+            faces.append(Face(evidence, face_width(landmarks), canonical_square(landmarks), landmarks))
+    return faces
