@@ -29,6 +29,7 @@ def test_public_names_are_exactly_these() -> None:
         "Problem",
         "Publication",
         "Recipe",
+        "RefusedPhotos",
         "Style",
         "StyleError",
         "discover",

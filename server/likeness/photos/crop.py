@@ -24,12 +24,15 @@ SHARP_ENOUGH: Final = 0.24
 
 
 class Crop(msgspec.Struct, frozen=True):
-    """An aligned crop: uint8 [side, side, 3] RGB, its quality 0..1, and the 2x3 matrix from photo to crop pixels."""
+    """An aligned crop: uint8 [side, side, 3] RGB, its quality 0..1, the 2x3 matrix from photo to crop pixels, and the
+    counter-clockwise quarter turns that made the photo upright.
+    """
 
     pixels: NDArray[np.uint8]
     quality: float
     matrix: NDArray[np.float64]
     face: Face
+    turns: int = 0
 
 
 class _Square(msgspec.Struct, frozen=True):
