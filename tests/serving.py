@@ -15,7 +15,12 @@ from typing import Any, Self
 
 import httpx
 
+from likeness.policy import policy_version
+from likeness_identity import is_installed
 from tests.homes import FolderHome, Home
+
+# What an upload to a server of this environment has to name.
+CONSENT = policy_version(is_installed())
 
 # Longer than anything takes on a busy machine: reached only when something hangs.
 PATIENCE_S = 90.0
@@ -115,7 +120,7 @@ class Server:
 
     def upload(self, photos: list[bytes], **options: Any) -> httpx.Response:
         """POST an upload; `fields` are added to the consent."""
-        fields = {"consent": "1", **options.pop("fields", {})}
+        fields = {"consent": CONSENT, **options.pop("fields", {})}
         files = [("photos", (f"{index}.jpg", photo, "image/jpeg")) for index, photo in enumerate(photos)]
         return self.client.post("/v1/generations", files=files, data=fields, **options)
 

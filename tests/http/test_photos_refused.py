@@ -13,7 +13,7 @@ from PIL import Image
 
 from tests.http.conftest import People, jpeg
 from tests.http.talk import Person, problem, stored
-from tests.serving import Server
+from tests.serving import CONSENT, Server
 
 Pixels = NDArray[np.uint8]
 
@@ -96,16 +96,16 @@ def test_the_number_of_photos(person: People, jpegs: list[bytes], count: int) ->
 
 def form(ann: Person, **fields: Any) -> Any:
     """A form without photos."""
-    parts = {name: (None, value) for name, value in {"consent": "1", **fields}.items()}
+    parts = {name: (None, value) for name, value in {"consent": CONSENT, **fields}.items()}
     return ann.client.post("/v1/generations", files=parts)
 
 
 @pytest.mark.parametrize("consent", [None, "", "0", "2", " 1", "yes"])
 def test_consent_to_the_current_policy_is_needed(person: People, jpegs: list[bytes], consent: str | None) -> None:
     ann = person()
-    assert ann.json("/v1/policy")["version"] == "1"
+    assert ann.json("/v1/policy")["version"] == CONSENT
     found = problem(ann.upload(jpegs, consent=consent), 422, "consent_required")
-    assert "consent=1" in found["detail"]
+    assert f"consent={CONSENT}" in found["detail"]
 
 
 @pytest.mark.parametrize("styles", ["gothic", ["comic", "gothic", "baroque"], "", "COMIC", "../comic"])
