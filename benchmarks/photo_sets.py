@@ -185,7 +185,7 @@ def main() -> int:
     parser.add_argument("--out", type=Path)
     arguments = parser.parse_args()
     figures = photo_set_figures(read_held_out(arguments.photos, arguments.people))
-    return publish("photo sets", figures, {"people": str(arguments.people)}, arguments.out)
+    return publish("photo_sets", figures, {"people": str(arguments.people)}, arguments.out)
 
 
 if __name__ == "__main__":

@@ -23,8 +23,6 @@ EYE_DISTANCE: Final = 0.215
 # The box that the landmarks were trained on: its side in eye distances, and how far down in it the eyes are.
 BOX_SIDE: Final = 2.46
 BOX_EYES_Y: Final = 0.3
-# A second look, with the box around the eyes that the first one found.
-LOOKS: Final = 2
 CHIP_SIDE: Final = 150  # what the ResNet was trained on, with dlib's default padding
 
 
@@ -62,10 +60,8 @@ def _embed(crop: Picture) -> NDArray[np.float64]:
     models = load_models()
     picture = np.ascontiguousarray(crop)
     side = len(picture)
-    eyes = EYES_X * side, EYES_Y * side, EYE_DISTANCE * side
-    for _ in range(LOOKS):
-        points = models.landmarks(picture, _box(models.dlib, *eyes))
-        eyes = _eyes(points)
+    points = models.landmarks(picture, _box(models.dlib, EYES_X * side, EYES_Y * side, EYE_DISTANCE * side))
+    points = models.landmarks(picture, _box(models.dlib, *_eyes(points)))  # once more, around the eyes that were found
     chip = models.dlib.get_face_chip(picture, points, CHIP_SIDE)
     return np.asarray(models.resnet.compute_face_descriptor(chip))
 
