@@ -1,10 +1,15 @@
-"""A face that is nobody's, for tests of sets with a stranger in them."""
+"""For tests of comparing faces: a face that is nobody's, and what an embedding would look like in a file."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+
+from likeness.photos import crop_face, decode_photo
+from likeness_identity.faces import embed
 
 # The middle of the face in astronaut[:300, 90:390] and its width.
 X, Y, WIDTH = 134.0, 115.0, 103.0
@@ -30,3 +35,10 @@ def someone_else(astronaut: NDArray[np.uint8]) -> NDArray[np.uint8]:
         borderMode=cv2.BORDER_REPLICATE,
     )
     return np.asarray(changed, np.uint8)
+
+
+def traces_of(photos: Sequence[bytes]) -> list[bytes]:
+    """A part of each photo's embedding, in binary and as text."""
+    parts = embed([crop_face(decode_photo(photo)).pixels for photo in photos])[:, 40:44]
+    binary = [kind.tobytes() for part in parts for kind in (part, part.astype(np.float64))]
+    return [*binary, *(f"{value:.6f}"[:9].encode() for value in parts.flat)]
