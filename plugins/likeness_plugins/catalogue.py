@@ -81,18 +81,14 @@ class Catalogue:
         """Packs that could not be loaded, by name; of those with other problems some of it works."""
         return tuple(pack.name for pack in self.packs if not self._manager.has_plugin(pack.name))
 
+    def prepare_reviews(self) -> None:
+        """Let every pack load what its reviews of photos need; one that fails is noted, and fails again at a review."""
+        self._call_all("likeness_prepare_reviews")
+
     def review_photo(self, photo: Picture) -> str | None:
         """The first reason to refuse a crop, or None."""
         hook = "likeness_review_photo"
         return self._first_reason(hook, self._asking(hook, photo=photo))
-
-    def prepare_reviews(self) -> None:
-        """Let every pack load what its reviews of photos need; one that fails is noted, and fails again at a review."""
-        for name, call in self._calls("likeness_prepare_reviews"):
-            try:
-                call()
-            except Exception as error:
-                self._note(name, f"likeness_prepare_reviews failed: {where(error)}.")
 
     def review_photos(self, crops: Sequence[Picture], user: str) -> list[str | None]:
         """The first reason to refuse each crop of a set, or None; a pack gets the crops that those before it let
@@ -105,22 +101,6 @@ class Catalogue:
                 for place, reason in self._review_set(name, call, [crops[index] for index in left], user):
                     reasons[left[place]] = reason
         return reasons
-
-    def _review_set(
-        self, name: str, call: Callable[..., Any], crops: Sequence[Picture], user: str
-    ) -> Iterator[tuple[int, str]]:
-        """The places of the crops that one pack refuses, with its reason."""
-
-        def is_reason(given: object) -> bool:
-            return given.is_valid(len(crops)) if isinstance(given, RefusedPhotos) else _is_text(given)
-
-        review = partial(call, crops=crops, user=user)
-        wanted = "a text, RefusedPhotos with a reason and places of these crops, or None"
-        refusal = self._review("likeness_review_photos", name, review, is_reason, wanted)
-        if isinstance(refusal, RefusedPhotos):
-            yield from ((place, refusal.reason) for place in refusal.photos)
-        elif refusal is not None:
-            yield from ((place, refusal) for place in range(len(crops)))
 
     def review_avatar(self, avatar: Picture, style: Style, look: Look) -> str | None:
         """The first reason to refuse an avatar, or None."""
@@ -142,11 +122,7 @@ class Catalogue:
 
     def avatar_published(self, publication: Publication) -> None:
         """Tell every pack; one that fails is noted, and the others are told all the same."""
-        for name, call in self._calls("likeness_avatar_published"):
-            try:
-                call(publication=publication)
-            except Exception as error:
-                self._note(name, f"likeness_avatar_published failed: {where(error)}.")
+        self._call_all("likeness_avatar_published", publication=publication)
 
     def key_store(self, location: str) -> tuple[str, KeyStore] | None:
         """The first pack that knows this `keys` setting, and its store; raises PluginError naming one that failed."""
@@ -166,6 +142,29 @@ class Catalogue:
                 )
             return name, store
         return None
+
+    def _call_all(self, hook: str, **arguments: Any) -> None:
+        for name, call in self._calls(hook):
+            try:
+                call(**arguments)
+            except Exception as error:
+                self._note(name, f"{hook} failed: {where(error)}.")
+
+    def _review_set(
+        self, name: str, call: Callable[..., Any], crops: Sequence[Picture], user: str
+    ) -> Iterator[tuple[int, str]]:
+        """The places of the crops that one pack refuses, with its reason."""
+
+        def is_reason(given: object) -> bool:
+            return given.is_valid(len(crops)) if isinstance(given, RefusedPhotos) else _is_text(given)
+
+        review = partial(call, crops=crops, user=user)
+        wanted = "a text, RefusedPhotos with a reason and places of these crops, or None"
+        refusal = self._review("likeness_review_photos", name, review, is_reason, wanted)
+        if isinstance(refusal, RefusedPhotos):
+            yield from ((place, refusal.reason) for place in refusal.photos)
+        elif refusal is not None:
+            yield from ((place, refusal) for place in range(len(crops)))
 
     def _first_reason(self, hook: str, reviews: Iterable[tuple[str, Callable[[], Any]]]) -> str | None:
         for name, review in reviews:
