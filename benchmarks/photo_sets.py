@@ -24,9 +24,10 @@ from PIL import Image
 
 from benchmarks.portraits import FETCH, read_held_out
 from benchmarks.report import Figure, publish
+from likeness.packs import is_identity_installed
 from likeness.photos import PhotoError, crop_face, decode_photo
 from likeness.photos.duplicates import Thumbnail, find_duplicates, make_thumbnail
-from likeness_identity.faces import EYE_DISTANCE, EYES_X, EYES_Y, embed, is_installed
+from likeness_identity.faces import EYE_DISTANCE, EYES_X, EYES_Y, embed
 from likeness_identity.groups import find_strangers
 
 Pixels = NDArray[np.uint8]
@@ -125,7 +126,7 @@ def photo_set_figures(pictures: Sequence[Pixels]) -> list[Figure]:
         Figure("copies of a picture found", 100 * duplicates_found(pictures), "%", "higher", 99),
         Figure("other photos taken for copies", 100 * duplicates_wrongly_found(pictures), "%", "lower", 0.1),
     ]
-    if is_installed():
+    if is_identity_installed():
         people = embed_people(pictures)
         figures += [
             Figure("strangers named, and nobody else", 100 * strangers_named(people), "%", "higher", 95),

@@ -13,8 +13,8 @@ import numpy as np
 import skimage.data
 from PIL import Image, ImageEnhance, ImageOps
 
+from likeness.packs import is_identity_installed
 from likeness.policy import policy_version
-from likeness_identity import is_installed
 
 PHOTOS: Final = 5
 SEED: Final = 1
@@ -76,6 +76,6 @@ def make_form(photos: Sequence[bytes]) -> Form:
     """The form of an upload."""
     files = [("photos", (f"{index}.jpg", photo, "image/jpeg")) for index, photo in enumerate(photos)]
     request = httpx.Request(
-        "POST", "http://x", data={"consent": policy_version(is_installed()), "seed": str(SEED)}, files=files
+        "POST", "http://x", data={"consent": policy_version(is_identity_installed()), "seed": str(SEED)}, files=files
     )
     return Form(request.headers["content-type"], request.read())

@@ -15,12 +15,12 @@ from typing import Any, Self
 
 import httpx
 
+from likeness.packs import is_identity_installed
 from likeness.policy import policy_version
-from likeness_identity import is_installed
 from tests.homes import FolderHome, Home
 
 # What an upload to a server of this environment has to name.
-CONSENT = policy_version(is_installed())
+CONSENT = policy_version(is_identity_installed())
 
 # Longer than anything takes on a busy machine: reached only when something hangs.
 PATIENCE_S = 90.0

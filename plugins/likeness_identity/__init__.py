@@ -7,14 +7,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
-from likeness_identity.faces import embed, is_installed, load_models
+from likeness_identity.faces import embed, load_models
 from likeness_identity.groups import find_strangers
 from likeness_plugins import RefusedPhotos, hookimpl
 
 if TYPE_CHECKING:
     from likeness_plugins.hookspecs import Picture
 
-__all__ = ["is_installed", "likeness_prepare_reviews", "likeness_review_photos"]
+__all__ = ["likeness_prepare_reviews", "likeness_review_photos"]
 
 STRANGER: Final = "This photo seems to show another person than most of the others. Use photos of one person."
 SEVERAL_PEOPLE: Final = (

@@ -32,11 +32,6 @@ class _Models(NamedTuple):
     resnet: Any
 
 
-def is_installed() -> bool:
-    """Whether the extra `identity` is there; imports nothing."""
-    return find_spec("dlib") is not None and find_spec("face_recognition_models") is not None
-
-
 @cache
 def load_models() -> _Models:
     """Load both networks, 0.2 s and 60 MB."""

@@ -5,10 +5,10 @@ the built-ins.
 from __future__ import annotations
 
 from collections.abc import Collection
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 
-import likeness_identity
 from likeness.code_packs.admission import admit
 from likeness.errors import UnknownStyleError
 from likeness.photos.crop import SIDE
@@ -37,9 +37,13 @@ def load_tried(without: Collection[str]) -> Catalogue:
     return discover(_builtin_packs(), lambda entry: "It is not loaded here." if entry.name in without else None)
 
 
+def is_identity_installed() -> bool:
+    """Whether the extra `identity` is there, without which faces are not compared; imports nothing of it."""
+    return find_spec("dlib") is not None and find_spec("face_recognition_models") is not None
+
+
 def _builtin_packs() -> tuple[tuple[str, str], ...]:
-    """The pack that compares faces is one only where the extra `identity` is installed."""
-    return (*BUILTIN_PACKS, IDENTITY_PACK) if likeness_identity.is_installed() else BUILTIN_PACKS
+    return (*BUILTIN_PACKS, IDENTITY_PACK) if is_identity_installed() else BUILTIN_PACKS
 
 
 def faces_compared(catalogue: Catalogue) -> bool:

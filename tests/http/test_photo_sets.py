@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-import likeness_identity
+from likeness.packs import is_identity_installed
 from likeness.photos import decode_photo
 from likeness_identity import STRANGER
 from tests.faces import someone_else, traces_of
@@ -18,7 +18,7 @@ from tests.http.talk import problem, stored
 from tests.serving import Server
 
 Pixels = NDArray[np.uint8]
-with_models = pytest.mark.skipif(not likeness_identity.is_installed(), reason="needs the extra identity")
+with_models = pytest.mark.skipif(not is_identity_installed(), reason="needs the extra identity")
 
 
 def copy_of(photo: bytes) -> bytes:
@@ -72,7 +72,7 @@ def test_below_three_all_unusable_ones_are_named_and_how_many_are_missing(person
 
 
 def test_the_policy_and_the_health_say_whether_faces_are_compared(server: Server, person: People) -> None:
-    policy, compared = person().json("/v1/policy"), likeness_identity.is_installed()
+    policy, compared = person().json("/v1/policy"), is_identity_installed()
     assert policy["faces_compared"] is compared
     assert ("We compare the faces" in policy["text"]) is compared
     assert policy["version"] == ("1-faces" if compared else "1")

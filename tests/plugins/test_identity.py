@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+import likeness.packs
 import likeness_identity
-from likeness.packs import faces_compared, load_catalogue
+from likeness.packs import faces_compared, is_identity_installed, load_catalogue
 from likeness.photos import crop_face
 from likeness_identity import SEVERAL_PEOPLE, STRANGER, likeness_review_photos
 from likeness_identity.groups import find_strangers
@@ -21,7 +22,7 @@ from likeness_plugins.testing import check_pack
 from tests.faces import someone_else
 
 Pixels = NDArray[np.uint8]
-with_models = pytest.mark.skipif(not likeness_identity.is_installed(), reason="needs the extra identity")
+with_models = pytest.mark.skipif(not is_identity_installed(), reason="needs the extra identity")
 
 
 def embeddings(*people: int) -> NDArray[np.float32]:
@@ -108,7 +109,7 @@ def test_it_is_a_pack_as_any_other(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_without_the_extra_it_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(likeness_identity, "is_installed", lambda: False)
+    monkeypatch.setattr(likeness.packs, "is_identity_installed", lambda: False)
     catalogue = load_catalogue()
     assert "identity" not in {pack.name for pack in catalogue.packs}
     assert not faces_compared(catalogue)

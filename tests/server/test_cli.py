@@ -16,8 +16,8 @@ import pytest
 from PIL import Image
 
 import likeness.cli.render as render_module
-import likeness_identity
 from likeness.cli import main
+from likeness.packs import is_identity_installed
 from likeness.provenance import COMPOSITE_SOURCE_TYPE, DIGITAL_SOURCE_TYPE, read_provenance
 from likeness_engines import bundled_pack
 from tests.certificates import Authority
@@ -137,12 +137,12 @@ def test_what_is_left_out_is_printed_and_listed_and_avatars_name_their_photos(
     left_out = {"file": str(given[4]), "accepted": False, "reason": "duplicate", "message": same}
     assert described["photos"][1:] == [*({"file": str(photo), "accepted": True} for photo in photos), left_out]
     assert described["photos"][0]["reason"] == "not_an_image"
-    assert described["faces_compared"] is likeness_identity.is_installed()
+    assert described["faces_compared"] is is_identity_installed()
     assert ("compared with each other" in said) is described["faces_compared"]
     assert {avatar["photo"] for avatar in described["avatars"]} <= set(map(str, photos))
 
 
-@pytest.mark.skipif(not likeness_identity.is_installed(), reason="needs the extra identity")
+@pytest.mark.skipif(not is_identity_installed(), reason="needs the extra identity")
 def test_no_embedding_is_left_in_the_temporary_folder_or_with_the_avatars(
     photos: list[Path], tmp_path: Path, out: Path
 ) -> None:
