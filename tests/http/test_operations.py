@@ -7,6 +7,7 @@ import json
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from likeness.packs import is_identity_installed
 from tests.http.conftest import Finished, People
 from tests.http.talk import SECRET, Person, named, problem
 from tests.serving import CONSENT, Server
@@ -92,7 +93,8 @@ def test_the_age_of_the_queue(local: Server, waiting: str) -> None:
 def test_health(server: Server, local: Server) -> None:
     assert server.client.get("/health/live").json() == {"live": True}
     ready = server.client.get("/health/ready")
-    assert (ready.status_code, ready.json()) == (200, {"ready": True, "problems": [], "style_problems": []})
+    healthy = {"ready": True, "problems": [], "style_problems": [], "faces_compared": is_identity_installed()}
+    assert (ready.status_code, ready.json()) == (200, healthy)
     assert local.client.get("/health/live").status_code == 200
     without = local.client.get("/health/ready")
     assert without.status_code == 503
