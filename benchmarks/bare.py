@@ -36,7 +36,7 @@ def draw_bare(folder: Path, threads: int) -> int:
     catalogue = load_catalogue()
     engines = load_engines(bundled_pack(), options=BackendOptions(threads))
     sources = [(path.name, path.read_bytes()) for path in sorted(folder.iterdir())]
-    crops = read_photos(sources, catalogue.review_photo, lambda crops: catalogue.review_photos(crops, "local"))
+    crops = read_photos(sources, catalogue.review_photo, lambda crops: catalogue.review_photos(crops, "local")).crops
     styles = choose_styles(catalogue, DEFAULT_STYLES)
     for _ in sys.stdin:
         began = time.perf_counter()

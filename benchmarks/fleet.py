@@ -32,6 +32,7 @@ import sqlalchemy as sa
 from benchmarks.report import Figure, publish
 from benchmarks.server import say
 from likeness.database import Database, clock
+from likeness.errors import PhotoResult
 from likeness.records import generations, quota
 from likeness.records.generations import NewGeneration, NewKey, NewPhoto
 from likeness.settings import Settings
@@ -89,6 +90,7 @@ class Uploads:
             tier="plus",
             seed=1,
             styles=("comic", "sketch", "neon", "watercolour", "oil"),
+            photo_results=[PhotoResult(index, accepted=True) for index in range(5)],
             looks=[("comic", "look")] * AVATARS,
             consent="1",
             photos=[NewPhoto(f"photos/{name}/{index}", "0" * 64, 1.0) for index in range(5)],

@@ -89,7 +89,7 @@ def _added(pairs: Sequence[tuple[float, float]]) -> float:
 def _easel(threads: int) -> Easel:
     catalogue = load_catalogue()
     sources = [(f"{index}.jpg", encode(picture)) for index, picture in enumerate(five_pictures(None))]
-    crops = read_photos(sources, catalogue.review_photo, lambda crops: catalogue.review_photos(crops, "local"))
+    crops = read_photos(sources, catalogue.review_photo, lambda crops: catalogue.review_photos(crops, "local")).crops
     return Easel(load_engines(bundled_pack(), options=BackendOptions(threads)), catalogue, crops)
 
 

@@ -13,7 +13,8 @@ import numpy as np
 import skimage.data
 from PIL import Image, ImageEnhance, ImageOps
 
-from likeness.policy import VERSION
+from likeness.packs import is_identity_installed
+from likeness.policy import policy_version
 
 PHOTOS: Final = 5
 SEED: Final = 1
@@ -37,7 +38,7 @@ def five_pictures(folder: Path | None) -> list[Image.Image]:
 
 
 def _changed(picture: Image.Image, turn: int) -> Image.Image:
-    """As it is, then mirrored, tilted, darker, and in stronger colours."""
+    """As it is, then mirrored, tilted, darker, and closer: a copy in other colours would count as the same picture."""
     match turn:
         case 0:
             return picture
@@ -47,7 +48,7 @@ def _changed(picture: Image.Image, turn: int) -> Image.Image:
             return picture.rotate(6, Image.Resampling.BICUBIC)
         case 3:
             return ImageEnhance.Brightness(picture).enhance(0.85)
-    return ImageEnhance.Color(picture).enhance(1.3)
+    return picture.crop((0, 0, round(picture.width * 0.9), round(picture.height * 0.9)))
 
 
 def enlarge(picture: Image.Image, megapixels: float, most_bytes: int, noise: float) -> bytes:
@@ -74,5 +75,7 @@ def encode(picture: Image.Image, quality: int = 95) -> bytes:
 def make_form(photos: Sequence[bytes]) -> Form:
     """The form of an upload."""
     files = [("photos", (f"{index}.jpg", photo, "image/jpeg")) for index, photo in enumerate(photos)]
-    request = httpx.Request("POST", "http://x", data={"consent": VERSION, "seed": str(SEED)}, files=files)
+    request = httpx.Request(
+        "POST", "http://x", data={"consent": policy_version(is_identity_installed()), "seed": str(SEED)}, files=files
+    )
     return Form(request.headers["content-type"], request.read())

@@ -6,14 +6,13 @@ import contextlib
 import shutil
 import socket
 import subprocess
-import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Self
 
 import pytest
 
-from tests.serving import PATIENCE_S
+from tests.patience import patience_s, wait_until
 
 MAIN = """
 daemon off; master_process off; pid {folder}/nginx.pid; error_log {folder}/error.log;
@@ -58,16 +57,13 @@ class Nginx:
             pytest.skip("nginx is not installed: apt-get install nginx-light")
         command = [binary, "-c", str(self._folder / "nginx.conf"), "-p", str(self._folder), "-e", "stderr"]
         self._process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
-        end = time.monotonic() + PATIENCE_S
-        while not _listens(self.passing):
-            assert self._process.poll() is None, (self._folder / "error.log").read_text()
-            assert time.monotonic() < end
-            time.sleep(0.02)
+        wait_until(lambda: _listens(self.passing) or self._process.poll() is not None)
+        assert self._process.poll() is None, (self._folder / "error.log").read_text()
         return self
 
     def __exit__(self, *_: object) -> None:
         self._process.terminate()
-        self._process.wait(PATIENCE_S)
+        self._process.wait(patience_s())
 
 
 def _free_port() -> int:

@@ -14,8 +14,13 @@ from typing import Any, Self
 
 import httpx
 
+from likeness.packs import is_identity_installed
+from likeness.policy import policy_version
 from tests.homes import FolderHome, Home
 from tests.patience import patience_s, wait_until
+
+# What an upload to a server of this environment has to name.
+CONSENT = policy_version(is_identity_installed())
 
 
 def environment_of(home: Home) -> dict[str, str]:
@@ -107,7 +112,7 @@ class Server:
 
     def upload(self, photos: list[bytes], **options: Any) -> httpx.Response:
         """POST an upload; `fields` are added to the consent."""
-        fields = {"consent": "1", **options.pop("fields", {})}
+        fields = {"consent": CONSENT, **options.pop("fields", {})}
         files = [("photos", (f"{index}.jpg", photo, "image/jpeg")) for index, photo in enumerate(photos)]
         return self.client.post("/v1/generations", files=files, data=fields, **options)
 

@@ -14,12 +14,14 @@ PACKAGES = {
     "likeness": ROOT / "server" / "likeness",
     "likeness_engines": ROOT / "engines" / "likeness_engines",
     "likeness_plugins": ROOT / "plugins" / "likeness_plugins",
+    "likeness_identity": ROOT / "plugins" / "likeness_identity",
     "likeness_styles": ROOT / "styles" / "likeness_styles",
 }
 ALLOWED = {
     "likeness": {"likeness_engines", "likeness_plugins"},
     "likeness_engines": set(),
     "likeness_plugins": set(),
+    "likeness_identity": {"likeness_plugins"},
     "likeness_styles": {"likeness_plugins"},
 }
 # What a server, a worker and `likeness render` load before they know their backend.
@@ -31,9 +33,10 @@ ENTRIES = (
     "likeness.worker.process",
     "likeness_engines",
     "likeness_plugins.testing",
+    "likeness_identity",
     "likeness_styles.comic",
 )
-HEAVY = {"torch", "diffusers", "transformers", "optimum", "onnx", "openvino", "tensorrt"}
+HEAVY = {"torch", "diffusers", "transformers", "optimum", "onnx", "openvino", "tensorrt", "dlib"}
 
 
 def imports(path: Path) -> set[str]:
@@ -66,8 +69,9 @@ def test_what_serves_and_draws_loads_nothing_heavy() -> None:
     assert not loaded & HEAVY
 
 
-def test_only_packs_names_the_built_in_styles() -> None:
-    naming = [path.name for path in files("likeness") if "likeness_styles" in path.read_text()]
+@pytest.mark.parametrize("package", ["likeness_styles", "likeness_identity"])
+def test_only_packs_names_the_built_in_packs(package: str) -> None:
+    naming = [path.name for path in files("likeness") if package in path.read_text()]
     assert naming == ["packs.py"]
 
 

@@ -11,6 +11,7 @@ import httpx
 import pytest
 
 from tests.patience import patience_s
+from tests.serving import CONSENT
 
 ROOT = Path(__file__).parent.parent
 
@@ -94,7 +95,7 @@ def test_the_example_of_moderation_refuses_a_listed_photo_with_its_own_words(
             answer = client.post(
                 "/v1/generations",
                 files=[("photos", (photo.name, photo.read_bytes(), "image/jpeg")) for photo in photos],
-                data={"styles": "comic", "consent": "1"},
+                data={"styles": "comic", "consent": CONSENT},
             )
         server.terminate()
     problem = answer.json()

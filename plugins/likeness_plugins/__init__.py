@@ -7,6 +7,7 @@ from likeness_plugins.folder import style_from_folder
 from likeness_plugins.hookspecs import hookimpl
 from likeness_plugins.key_store import KeyStore
 from likeness_plugins.publication import Publication
+from likeness_plugins.refused_photos import RefusedPhotos
 from likeness_plugins.style import Look, Recipe, Style
 
 __all__ = [
@@ -19,6 +20,7 @@ __all__ = [
     "Problem",
     "Publication",
     "Recipe",
+    "RefusedPhotos",
     "Style",
     "StyleError",
     "discover",

@@ -12,6 +12,7 @@ import msgspec
 from likeness_plugins.errors import HookError, PluginError, where
 from likeness_plugins.key_store import KeyStore
 from likeness_plugins.publication import Publication
+from likeness_plugins.refused_photos import RefusedPhotos
 from likeness_plugins.style import Look, Style
 
 if TYPE_CHECKING:
@@ -46,8 +47,8 @@ class Catalogue:
     """All packs that work, behind one object; a pack that fails in a hook never takes the others along. Threads share
     it: packs and styles never change, `with_styles` makes another one.
 
-    Reviews fail closed: a plugin that raises, or answers neither a text nor None, refuses. Finishing, and opening keys,
-    fail loudly: PluginError, so that this one render, or the start, fails.
+    Reviews fail closed: a plugin that raises, or returns neither a reason nor None, refuses. Finishing, and opening
+    keys, fail loudly: PluginError, so that this one render, or the start, fails.
     """
 
     def __init__(
@@ -80,15 +81,26 @@ class Catalogue:
         """Packs that could not be loaded, by name; of those with other problems some of it works."""
         return tuple(pack.name for pack in self.packs if not self._manager.has_plugin(pack.name))
 
+    def prepare_reviews(self) -> None:
+        """Let every pack load what its reviews of photos need; one that fails is noted, and fails again at a review."""
+        self._call_all("likeness_prepare_reviews")
+
     def review_photo(self, photo: Picture) -> str | None:
         """The first reason to refuse a crop, or None."""
         hook = "likeness_review_photo"
         return self._first_reason(hook, self._asking(hook, photo=photo))
 
-    def review_photos(self, crops: Sequence[Picture], user: str) -> str | None:
-        """The first reason to refuse a set of crops, or None."""
-        hook = "likeness_review_photos"
-        return self._first_reason(hook, self._asking(hook, crops=crops, user=user))
+    def review_photos(self, crops: Sequence[Picture], user: str) -> list[str | None]:
+        """The first reason to refuse each crop of a set, or None; a pack gets the crops that those before it let
+        pass.
+        """
+        reasons: list[str | None] = [None] * len(crops)
+        for name, call in self._calls("likeness_review_photos"):
+            left = [index for index, reason in enumerate(reasons) if reason is None]
+            if left:
+                for place, reason in self._review_set(name, call, [crops[index] for index in left], user):
+                    reasons[left[place]] = reason
+        return reasons
 
     def review_avatar(self, avatar: Picture, style: Style, look: Look) -> str | None:
         """The first reason to refuse an avatar, or None."""
@@ -110,11 +122,7 @@ class Catalogue:
 
     def avatar_published(self, publication: Publication) -> None:
         """Tell every pack; one that fails is noted, and the others are told all the same."""
-        for name, call in self._calls("likeness_avatar_published"):
-            try:
-                call(publication=publication)
-            except Exception as error:
-                self._note(name, f"likeness_avatar_published failed: {where(error)}.")
+        self._call_all("likeness_avatar_published", publication=publication)
 
     def key_store(self, location: str) -> tuple[str, KeyStore] | None:
         """The first pack that knows this `keys` setting, and its store; raises PluginError naming one that failed."""
@@ -135,20 +143,49 @@ class Catalogue:
             return name, store
         return None
 
+    def _call_all(self, hook: str, **arguments: Any) -> None:
+        for name, call in self._calls(hook):
+            try:
+                call(**arguments)
+            except Exception as error:
+                self._note(name, f"{hook} failed: {where(error)}.")
+
+    def _review_set(
+        self, name: str, call: Callable[..., Any], crops: Sequence[Picture], user: str
+    ) -> Iterator[tuple[int, str]]:
+        """The places of the crops that one pack refuses, with its reason."""
+
+        def is_reason(given: object) -> bool:
+            return given.is_valid(len(crops)) if isinstance(given, RefusedPhotos) else _is_text(given)
+
+        review = partial(call, crops=crops, user=user)
+        wanted = "a text, RefusedPhotos with a reason and places of these crops, or None"
+        refusal = self._review("likeness_review_photos", name, review, is_reason, wanted)
+        if isinstance(refusal, RefusedPhotos):
+            yield from ((place, refusal.reason) for place in refusal.photos)
+        elif refusal is not None:
+            yield from ((place, refusal) for place in range(len(crops)))
+
     def _first_reason(self, hook: str, reviews: Iterable[tuple[str, Callable[[], Any]]]) -> str | None:
         for name, review in reviews:
-            try:
-                reason = review()
-            except Exception as error:
-                self._note(name, f"{hook} failed: {error if isinstance(error, HookError) else where(error)}.")
-                return REFUSED_BY_FAILURE
-            if reason is None:
-                continue
-            if not isinstance(reason, str) or not reason.strip():
-                self._note(name, f"{hook} must return a text or None, not {reason!r:.60}.")
-                return REFUSED_BY_FAILURE
-            return reason
+            reason: str | None = self._review(hook, name, review, _is_text, "a text or None")
+            if reason is not None:
+                return reason
         return None
+
+    def _review(
+        self, hook: str, name: str, review: Callable[[], Any], is_reason: Callable[[object], bool], wanted: str
+    ) -> Any:
+        """What one pack's review returns; REFUSED_BY_FAILURE when it raises, or returns neither None nor a reason."""
+        try:
+            reason = review()
+        except Exception as error:
+            self._note(name, f"{hook} failed: {error if isinstance(error, HookError) else where(error)}.")
+            return REFUSED_BY_FAILURE
+        if reason is None or is_reason(reason):
+            return reason
+        self._note(name, f"{hook} must return {wanted}, not {reason!r:.60}.")
+        return REFUSED_BY_FAILURE
 
     def _note(self, pack: str, sentence: str) -> None:
         problem = Problem(pack, sentence)
@@ -170,6 +207,10 @@ class Catalogue:
     def _apart(self, hook: str) -> Iterator[tuple[str, HookProcess]]:
         """The same of hooks that run in processes of their own."""
         return ((name, self._processes[name]) for name, _ in self._calls(hook))
+
+
+def _is_text(given: object) -> bool:
+    return isinstance(given, str) and bool(given.strip())
 
 
 def _only(results: list[Any]) -> Any:

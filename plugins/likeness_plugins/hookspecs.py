@@ -9,6 +9,7 @@ import pluggy
 
 from likeness_plugins.key_store import KeyStore
 from likeness_plugins.publication import Publication
+from likeness_plugins.refused_photos import RefusedPhotos
 from likeness_plugins.style import Look, Style
 
 if TYPE_CHECKING:
@@ -28,13 +29,19 @@ def likeness_styles() -> list[Style]:  # type: ignore[empty-body]
 
 
 @hookspec
+def likeness_prepare_reviews() -> None:
+    """Load the models of the hooks for photos; called once in each process that decodes an upload, before it starts."""
+
+
+@hookspec
 def likeness_review_photo(photo: Picture) -> str | None:
     """Return a reason, for the user to read, to refuse a photo's aligned crop, or None."""
 
 
 @hookspec
-def likeness_review_photos(crops: Sequence[Picture], user: str) -> str | None:
-    """Return a reason to refuse a whole set of crops (not one person, a minor, a public figure), or None.
+def likeness_review_photos(crops: Sequence[Picture], user: str) -> str | RefusedPhotos | None:
+    """Return a reason to refuse a whole set of crops (not one person, a minor, a public figure), RefusedPhotos to leave
+    out some of them, or None.
 
     `user` is a keyed digest of who uploads, the same for one user of one installation. It is not the `sub` that a
     Publication names, from which nobody gets it without the installation's secret. In `likeness render` it is "local".

@@ -2,7 +2,7 @@
 
 LikenessError               code, HTTP status, exit code, and a text for users that ends with the remedy
 ├── PhotoError              one photo cannot be used; `read_photos` collects these into PhotosRefusedError
-├── PhotosRefusedError      some photos cannot be used; names each of them
+├── PhotosRefusedError      too few photos can be used; names each that cannot
 ├── PhotoCountError         too few or too many photos
 ├── PhotoFileError          files that cannot be read at all (command line)
 ├── UnknownStyleError       style names that no installed pack has
@@ -30,6 +30,7 @@ PhotoCode = Literal[
     "blurred",
     "face_covered",
     "turned_away",
+    "duplicate",
     "refused_by_review",
 ]
 
@@ -63,16 +64,29 @@ class BadPhoto(msgspec.Struct, frozen=True):
     message: str
 
 
+class PhotoResult(msgspec.Struct, frozen=True):
+    """Whether a photo is used, by its place among those given, from 0; `reason` is the stable code and `message` the
+    sentence with the remedy of one that is not.
+    """
+
+    index: int
+    accepted: bool
+    reason: PhotoCode | None = None
+    message: str | None = None
+
+
 class PhotosRefusedError(LikenessError):
-    """At least one photo cannot be used; `photos` has all of them."""
+    """Fewer photos than the `fewest` can be used of those `given`; `photos` has all that cannot."""
 
     code = "photo_refused"
     status = 422
     exit_code = 2
 
-    def __init__(self, photos: Sequence[BadPhoto]) -> None:
+    def __init__(self, photos: Sequence[BadPhoto], given: int, fewest: int) -> None:
         self.photos = tuple(photos)
-        super().__init__("\n".join(f"{photo.name}: {photo.message}" for photo in photos))
+        usable = given - len(photos)
+        missing = f"{usable} of {given} photos can be used. Give at least {fewest - usable} more that can."
+        super().__init__("\n".join([*(f"{photo.name}: {photo.message}" for photo in photos), missing]))
 
 
 class PhotoCountError(LikenessError):

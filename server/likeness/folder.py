@@ -14,7 +14,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from likeness.errors import OutputError, OutputFolderError
+from likeness.errors import OutputError, OutputFolderError, PhotoResult
 from likeness.file_names import readable
 from likeness.generation import Avatar, Lost
 from likeness.provenance import COMPOSITE_SOURCE_TYPE, Marker
@@ -45,25 +45,41 @@ class AvatarEntry(msgspec.Struct, frozen=True, omit_defaults=True):
     reason: str | None = None
 
 
+class PhotoEntry(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One of the photos given; one that is not used has a stable code as `reason`, and a `message`."""
+
+    file: str
+    accepted: bool
+    reason: str | None = None
+    message: str | None = None
+
+    @classmethod
+    def of(cls, path: Path, result: PhotoResult) -> PhotoEntry:
+        """What became of the photo in this file."""
+        return cls(readable(path), result.accepted, result.reason, result.message)
+
+
 class Listing(msgspec.Struct):
-    """What `avatars.json` holds."""
+    """What `avatars.json` holds; `faces_compared` says whether the photos' faces were compared with each other."""
 
     pack: str
     seed: int
     asked: int
     timings: Timings
+    photos: list[PhotoEntry]
+    faces_compared: bool
     avatars: list[AvatarEntry]
 
 
 class AvatarFolder:
     """Writes avatars as they come, each signed as AI-made; every file appears whole, by renaming."""
 
-    def __init__(self, path: Path, listing: Listing, photo_names: Sequence[str], marker: Marker) -> None:
+    def __init__(self, path: Path, listing: Listing, marker: Marker) -> None:
         self.path = path
         self.listing = listing
         self._named = readable(path)
         self._marker = marker
-        self._photo_names = photo_names
+        self._used = [photo.file for photo in listing.photos if photo.accepted]  # in the crops' order
         self._tiles: dict[str, list[Tile]] = {}
 
     def open(self) -> None:
@@ -92,7 +108,7 @@ class AvatarFolder:
             index=render.index,
             style=render.style.name,
             look=render.look.name,
-            photo=self._photo_names[render.photo],
+            photo=self._used[render.photo],
             seed=result.seed if isinstance(result, Avatar) else render.seed,
             state="ready" if isinstance(result, Avatar) else result.state,
             ready_s=ready_s,

@@ -5,6 +5,7 @@ the built-ins.
 from __future__ import annotations
 
 from collections.abc import Collection
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 
@@ -18,6 +19,8 @@ from likeness_plugins.discovery import HOOK_S
 BUILTIN_PACKS: Final = tuple(
     (name, f"likeness_styles.{name}") for name in ("comic", "sketch", "neon", "watercolour", "oil")
 )
+# Brings no style: it compares the faces of a set.
+IDENTITY_PACK: Final = ("identity", "likeness_identity")
 MOST_SIDE: Final = 1024
 DEFAULT_STYLES: Final = tuple(name for name, _ in BUILTIN_PACKS)
 
@@ -26,12 +29,27 @@ def load_catalogue(hook_s: float = HOOK_S) -> Catalogue:
     """Discover all style packs; one that is broken is listed in `problems`, and the rest work. One that has not been
     tried yet is tried first, in a process of its own. A hook for an avatar that takes longer has failed.
     """
-    return discover(BUILTIN_PACKS, admit, hook_s)
+    return discover(_builtin_packs(), admit, hook_s)
 
 
 def load_tried(without: Collection[str]) -> Catalogue:
     """The same in a child of a process that has tried them all, without those that it could not load, by name."""
-    return discover(BUILTIN_PACKS, lambda entry: "It is not loaded here." if entry.name in without else None)
+    return discover(_builtin_packs(), lambda entry: "It is not loaded here." if entry.name in without else None)
+
+
+def is_identity_installed() -> bool:
+    """Whether the extra `identity` is there, without which faces are not compared; imports nothing of it."""
+    return find_spec("dlib") is not None and find_spec("face_recognition_models") is not None
+
+
+def _builtin_packs() -> tuple[tuple[str, str], ...]:
+    return (*BUILTIN_PACKS, IDENTITY_PACK) if is_identity_installed() else BUILTIN_PACKS
+
+
+def faces_compared(catalogue: Catalogue) -> bool:
+    """Whether the faces of an upload's photos are compared with each other."""
+    builtin = (pack for pack in catalogue.packs if (pack.name, pack.distribution) == (IDENTITY_PACK[0], "likeness"))
+    return any(pack.name not in catalogue.unloaded for pack in builtin)
 
 
 def open_model_pack(folder: Path | None) -> ModelPack:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from PIL import Image
+
 from tests.browser.conftest import Studios
 from tests.browser.studio import REFUSED, expect
 
@@ -52,3 +54,33 @@ def test_the_same_photo_twice_is_one(studio: Studios, portraits: list[Path]) -> 
     mine.choose(portraits[0])
     mine.page.get_by_test_id("photo-input").set_input_files(portraits[:2])
     expect(mine.photos("good", "fair")).to_have_count(2)
+
+
+def copy_of(photo: Path, folder: Path) -> Path:
+    """The same picture, saved again."""
+    Image.open(photo).save(folder / "copy.jpg", quality=60)
+    return folder / "copy.jpg"
+
+
+def test_three_good_photos_start_and_the_page_says_what_was_left_out(
+    studio: Studios, portraits: list[Path], faceless: Path, tmp_path: Path
+) -> None:
+    mine = studio()
+    mine.forgiven += [REFUSED]
+    mine.start(*portraits, copy_of(portraits[0], tmp_path), faceless)
+    left_out = "Photo 4 was left out. This is the same picture as photo 1. Use another one."
+    expect(mine.get("left-out")).to_have_text(left_out)
+    mine.page.reload()
+    expect(mine.get("left-out")).to_have_text(left_out)
+
+
+def test_too_few_usable_photos_are_said_beside_the_others(
+    studio: Studios, portraits: list[Path], tmp_path: Path
+) -> None:
+    mine = studio()
+    mine.forgiven += [REFUSED]
+    mine.choose(*portraits[:2], copy_of(portraits[0], tmp_path))
+    mine.get("consent").check()
+    mine.get("start").click()
+    expect(mine.photos("bad")).to_contain_text("This is the same picture as photo 1. Use another one.")
+    expect(mine.get("start-hint")).to_have_text("Add 1 more photo.")

@@ -14,10 +14,11 @@ import numpy as np
 import sqlalchemy as sa
 
 from likeness.database import Database, tables
+from likeness.errors import PhotoResult
 from likeness.generation import Avatar
 from likeness.http.routes import avatars as avatar_routes
 from likeness.http.upload import _commit, _expect, _Upload
-from likeness.intake import DecodedPhoto, Form
+from likeness.intake import DecodedPhoto, DecodedPhotos, Form
 from likeness.packs import DEFAULT_STYLES, choose_styles, load_catalogue
 from likeness.plan import PlannedRender, plan_renders
 from likeness.provenance import PNG, Marker, open_marker
@@ -132,13 +133,14 @@ class Life:
     def _upload(self, safe: Safe, user: User) -> str:
         slot = safe.database.write(quota.reserve, user.owner, 1, 60.0)
         nothing = SimpleNamespace(enqueue=lambda *_: None)
-        service: Any = SimpleNamespace(safe=safe, settings=self._settings, jobs=nothing)
+        service: Any = SimpleNamespace(safe=safe, settings=self._settings, jobs=nothing, catalogue=self._catalogue)
         upload = _Upload(service, user, slot)
         upload._started = safe.database.write(_expect, upload.id, 900.0)
         safe.objects.put(f"uploads/{upload.id}/0-0", b"of an original")
         form = Form((), "1", 1, 3, b"")
-        photos = [DecodedPhoto(bytes(300), 1.0)] * 3
-        new = upload._store(form, self._styles, photos)
+        results = [PhotoResult(index, accepted=True) for index in range(3)]
+        decoded = DecodedPhotos([DecodedPhoto(bytes(300), 1.0)] * 3, results)
+        new = upload._store(form, self._styles, decoded)
         safe.database.write(_commit, service, new, digests=[], key=None, content=b"")
         return upload.id
 

@@ -17,9 +17,9 @@ import httpx
 from likeness.webhooks import read_secret, verify
 from tests.fleet import Fleet, headers
 from tests.patience import patience_s
+from tests.serving import CONSENT
 
 ACCEPTED_S: Final = 120.0
-CONSENT: Final = {"consent": "1"}
 
 
 class Users:
@@ -64,7 +64,7 @@ class Users:
         while time.monotonic() - begun < patience_s(ACCEPTED_S):
             try:
                 url = next(nodes).client.base_url.join("/v1/generations")
-                answer = client.post(url, files=self._files, data=CONSENT, headers=given)
+                answer = client.post(url, files=self._files, data={"consent": CONSENT}, headers=given)
             except httpx.HTTPError:
                 answer = None
             if answer is not None and answer.status_code == 202:

@@ -15,8 +15,7 @@ import httpx
 
 from tests.fleet import Fleet, headers
 from tests.patience import patience_s
-
-CONSENT = {"consent": "1"}
+from tests.serving import CONSENT
 
 
 def files_of(photos: Sequence[bytes]) -> list[tuple[str, tuple[str, bytes, str]]]:
@@ -27,7 +26,7 @@ def files_of(photos: Sequence[bytes]) -> list[tuple[str, tuple[str, bytes, str]]
 def upload(fleet: Fleet, photos: Sequence[bytes], user: dict[str, str], node: int = 0) -> str:
     """The address of an accepted generation."""
     client = fleet.nodes[node].client
-    answer = client.post("/v1/generations", files=files_of(photos), data=CONSENT, headers=user)
+    answer = client.post("/v1/generations", files=files_of(photos), data={"consent": CONSENT}, headers=user)
     assert answer.status_code == 202, answer.text
     return str(answer.headers["Location"])
 
@@ -47,7 +46,7 @@ def simultaneous(fleet: Fleet, photos: Sequence[bytes], count: int, user: dict[s
 
     async def one(client: httpx.AsyncClient, number: int) -> int:
         url = fleet.nodes[number % len(fleet.nodes)].client.base_url.join("/v1/generations")
-        answer = await client.post(url, files=files_of(photos), data=CONSENT, headers=user)
+        answer = await client.post(url, files=files_of(photos), data={"consent": CONSENT}, headers=user)
         return answer.status_code
 
     async def every() -> Counter[int]:
@@ -65,7 +64,7 @@ def replays(fleet: Fleet, photos: Sequence[bytes], count: int) -> tuple[int, int
     with httpx.Client(timeout=patience_s()) as client:
         for number in range(count):
             url = fleet.nodes[number % len(fleet.nodes)].client.base_url.join("/v1/generations")
-            answer = client.post(url, files=files_of(photos), data=CONSENT, headers=user)
+            answer = client.post(url, files=files_of(photos), data={"consent": CONSENT}, headers=user)
             assert answer.status_code == 202, answer.text
             bodies.add(answer.content)
             locations.add(answer.headers["Location"])

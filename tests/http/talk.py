@@ -14,7 +14,7 @@ import httpx
 import jwt
 
 from tests.patience import patience_s
-from tests.serving import Server
+from tests.serving import CONSENT, Server
 
 SECRET = "a secret that only these tests and their servers know"
 ISSUER = "https://social.example"
@@ -74,7 +74,7 @@ class Person:
         assert response.status_code == status, response.text
         return response.json() if response.content else None
 
-    def upload(self, photos: Sequence[bytes], consent: str | None = "1", **options: Any) -> httpx.Response:
+    def upload(self, photos: Sequence[bytes], consent: str | None = CONSENT, **options: Any) -> httpx.Response:
         """POST an upload; `fields` are added to the consent."""
         fields = {**({} if consent is None else {"consent": consent}), **options.pop("fields", {})}
         return self.client.post("/v1/generations", files=named(photos), data=fields, **options)
@@ -141,7 +141,7 @@ class RawUpload:
 
     def request(self, client: httpx.Client, photos: Sequence[bytes]) -> httpx.Request:
         """What is sent."""
-        return client.build_request("POST", "/v1/generations", files=named(photos), data={"consent": "1"})
+        return client.build_request("POST", "/v1/generations", files=named(photos), data={"consent": CONSENT})
 
     def send(self, until: float = 1.0) -> Self:
         """Send the body up to a share of it, the rest by default."""

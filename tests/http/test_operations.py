@@ -7,9 +7,10 @@ import json
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from likeness.packs import is_identity_installed
 from tests.http.conftest import Finished, People
 from tests.http.talk import SECRET, Person, named, problem
-from tests.serving import Server
+from tests.serving import CONSENT, Server
 
 NAMES = {
     "likeness_generations": "gauge",
@@ -92,7 +93,8 @@ def test_the_age_of_the_queue(local: Server, waiting: str) -> None:
 def test_health(server: Server, local: Server) -> None:
     assert server.client.get("/health/live").json() == {"live": True}
     ready = server.client.get("/health/ready")
-    assert (ready.status_code, ready.json()) == (200, {"ready": True, "problems": [], "style_problems": []})
+    healthy = {"ready": True, "problems": [], "style_problems": [], "faces_compared": is_identity_installed()}
+    assert (ready.status_code, ready.json()) == (200, healthy)
     assert local.client.get("/health/live").status_code == 200
     without = local.client.get("/health/ready")
     assert without.status_code == 503
@@ -113,7 +115,7 @@ def test_the_log_says_nothing_about_users(
     finished.ann.client.delete(f"/v1/stories/{finished.ann.send('POST', '/v1/stories', body, 201)['id']}")
     files = named([*jpegs[:1], b"text", b""], FILE)
     for each in (ann, finished.ann):
-        each.client.post("/v1/generations", files=files, data={"consent": "1"}, headers={"Idempotency-Key": FILE})
+        each.client.post("/v1/generations", files=files, data={"consent": CONSENT}, headers={"Idempotency-Key": FILE})
         each.get(f"/v1/generations/{FILE}?cursor={FILE}")
         each.client.post("/v1/stories", content=f'{{"avatar": "{FILE}"'.encode())
     server.client.get("/v1/quota", headers={"Authorization": f"Bearer {FILE}"})

@@ -15,7 +15,8 @@ import pytest
 
 from likeness.intake import UploadTimeoutError
 from tests.http.conftest import started
-from tests.serving import PATIENCE_S, Server
+from tests.patience import patience_s
+from tests.serving import Server
 
 
 @pytest.fixture(scope="module")
@@ -27,7 +28,7 @@ def hasty(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 @pytest.fixture
 def line(hasty: Server) -> Iterator[socket.socket]:
     url = hasty.client.base_url
-    with socket.create_connection((url.host, url.port or 80), timeout=PATIENCE_S) as line:
+    with socket.create_connection((url.host, url.port or 80), timeout=patience_s()) as line:
         yield line
 
 

@@ -73,7 +73,7 @@ def test_the_guide_says_of_every_hook_when_it_is_asked_and_where_it_runs() -> No
     asked, where = (rows(part) for part in section("Hooks").split("**Where they run.**"))
     assert [cells[0].strip("`") for cells in asked] == list(described())
     kinds = {
-        "for photos": ["likeness_review_photo", "likeness_review_photos"],
+        "for photos": ["likeness_prepare_reviews", "likeness_review_photo", "likeness_review_photos"],
         "for avatars": ["likeness_finish_avatar", "likeness_review_avatar"],
     }
     placed = [hook for cells in where for hook in kinds.get(cells[0], [cells[0].strip("`")])]

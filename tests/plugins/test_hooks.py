@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from likeness_plugins import Catalogue, Look, PluginError, Publication, Style, discover, hookimpl
+from likeness_plugins import Catalogue, Look, PluginError, Publication, RefusedPhotos, Style, discover, hookimpl
 from likeness_plugins.catalogue import REFUSED_BY_FAILURE
 
 PICTURE = np.zeros((8, 8, 3), np.uint8)
@@ -60,7 +60,7 @@ def raises_on_photo(photo: Any) -> Any:
 def test_without_hooks_everything_passes(catalogue: Any) -> None:
     empty = catalogue()
     assert empty.review_photo(PICTURE) is None
-    assert empty.review_photos([PICTURE], "user") is None
+    assert empty.review_photos([PICTURE], "user") == [None]
     assert empty.review_avatar(PICTURE, STYLE, LOOK) is None
     assert empty.finish_avatar(PICTURE, STYLE, LOOK) is PICTURE
 
@@ -77,7 +77,7 @@ def test_the_first_reason_counts(catalogue: Any) -> None:
 def test_hooks_get_their_arguments(catalogue: Any, written: Callable[..., Catalogue]) -> None:
     seen: list[Any] = []
     noting = catalogue(pack={"likeness_review_photos": lambda crops, user: seen.append((len(crops), user))})
-    assert noting.review_photos([PICTURE, PICTURE], "ann") is None
+    assert noting.review_photos([PICTURE, PICTURE], "ann") == [None, None]
     assert seen == [(2, "ann")]
     words = 'f"{style.name} {len(style.looks)} {look.name} {avatar.shape} {avatar.sum()}"'
     reviewing = written(echo=("review", words))
@@ -93,6 +93,75 @@ def test_a_review_that_fails_or_talks_nonsense_refuses(catalogue: Any, hook: Any
     assert broken.review_photo(PICTURE) == reason
     [problem] = broken.problems
     assert problem.pack == "broken"
+
+
+def reviewing(catalogue: Any, *returned: Any) -> Catalogue:
+    """Packs whose reviews of a set return these, in their order."""
+    packs: Catalogue = catalogue(
+        **{
+            f"pack{number}": {"likeness_review_photos": lambda crops, value=value: value}
+            for number, value in enumerate(returned)
+        }
+    )
+    return packs
+
+
+def test_a_text_refuses_the_whole_set(catalogue: Any) -> None:
+    assert reviewing(catalogue, None, "Not one person.").review_photos([PICTURE] * 3, "ann") == ["Not one person."] * 3
+
+
+def test_a_review_may_refuse_some_photos_of_a_set(catalogue: Any) -> None:
+    packs = reviewing(catalogue, RefusedPhotos("Not you.", (1, 3)))
+    assert packs.review_photos([PICTURE] * 4, "ann") == [None, "Not you.", None, "Not you."]
+
+
+def test_a_pack_sees_the_photos_that_the_ones_before_it_let_pass(catalogue: Any) -> None:
+    seen: list[list[int]] = []
+
+    def look(crops: Any) -> RefusedPhotos:
+        seen.append([int(crop[0, 0, 0]) for crop in crops])
+        return RefusedPhotos("Too dark.", [1])
+
+    packs = catalogue(
+        first={"likeness_review_photos": lambda crops: RefusedPhotos("Not you.", (0, 2))},
+        second={"likeness_review_photos": look},
+    )
+    crops = [PICTURE + number for number in range(5)]
+    assert packs.review_photos(crops, "ann") == ["Not you.", None, "Not you.", "Too dark.", None]
+    assert seen == [[1, 3, 4]]
+
+
+@pytest.mark.parametrize(
+    "returned",
+    [
+        RefusedPhotos("Not you.", (3,)),
+        RefusedPhotos("Not you.", (-1,)),
+        RefusedPhotos("Not you.", ()),
+        RefusedPhotos("Not you.", (True,)),
+        RefusedPhotos("Not you.", ("1",)),  # type: ignore[arg-type]
+        RefusedPhotos("Not you.", 1),  # type: ignore[arg-type]
+        RefusedPhotos(" ", (1,)),
+        RefusedPhotos(None, (1,)),  # type: ignore[arg-type]
+        [1],
+        "",
+    ],
+)
+def test_a_review_of_a_set_that_talks_nonsense_refuses_all(catalogue: Any, returned: Any) -> None:
+    packs = reviewing(catalogue, returned)
+    assert packs.review_photos([PICTURE] * 3, "ann") == [REFUSED_BY_FAILURE] * 3
+    [problem] = packs.problems
+    assert "likeness_review_photos must return a text, RefusedPhotos" in problem.sentence
+
+
+def test_models_are_loaded_before_a_review_and_one_that_fails_is_noted(catalogue: Any) -> None:
+    loaded: list[int] = []
+    packs = catalogue(
+        broken={"likeness_prepare_reviews": boom},
+        heavy={"likeness_prepare_reviews": lambda: loaded.append(1)},
+    )
+    packs.prepare_reviews()
+    [problem] = packs.problems
+    assert (loaded, problem.pack) == ([1], "broken")
 
 
 def test_finishing_is_a_chain_in_the_order_of_discovery(written: Callable[..., Catalogue]) -> None:

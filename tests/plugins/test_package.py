@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 import likeness_plugins
-from likeness_plugins import Look, Style, hookimpl
+from likeness_plugins import Look, RefusedPhotos, Style, hookimpl
 from likeness_plugins.testing import check_pack, examine_pack
 
 ROOT = Path(__file__).parent.parent.parent
@@ -29,6 +29,7 @@ def test_public_names_are_exactly_these() -> None:
         "Problem",
         "Publication",
         "Recipe",
+        "RefusedPhotos",
         "Style",
         "StyleError",
         "discover",
@@ -74,6 +75,12 @@ def test_the_kit_names_a_misspelt_hook() -> None:
 def test_the_kit_names_what_a_hook_returns_wrongly() -> None:
     with pytest.raises(AssertionError, match="likeness_review_photo returned 3"):
         check_pack(module(likeness_review_photo=hookimpl(lambda photo: 3)))
+
+
+def test_the_kit_names_a_review_of_a_set_that_refuses_photos_which_are_not_there() -> None:
+    check_pack(module(likeness_review_photos=hookimpl(lambda crops: RefusedPhotos("Not you.", [len(crops) - 1]))))
+    with pytest.raises(AssertionError, match="likeness_review_photos returned RefusedPhotos"):
+        check_pack(module(likeness_review_photos=hookimpl(lambda crops: RefusedPhotos("Not you.", [len(crops)]))))
 
 
 def finish_of(wrong: Callable[[Any, Look], bool]) -> Callable[..., Any]:

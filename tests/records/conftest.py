@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from likeness.database import Database, clock
+from likeness.errors import PhotoResult
 from likeness.records import generations, quota, workers
 from likeness.records.generations import NewGeneration, NewKey, NewPhoto
 from likeness.settings import Settings
@@ -55,6 +56,7 @@ def new_generation(database: Database) -> Callable[..., str]:
             tier=tier,  # type: ignore[arg-type]
             seed=1,
             styles=("comic",),
+            photo_results=[PhotoResult(index, accepted=True) for index in range(3)],
             looks=[("comic", f"look{index}") for index in range(5)],
             consent="1",
             photos=[NewPhoto(f"photos/{name}/{index}", "00", 1.0) for index in range(3)],

@@ -10,6 +10,7 @@ import pytest
 import sqlalchemy as sa
 
 from likeness.database import Database, clock, tables
+from likeness.errors import PhotoResult
 from likeness.records import deadlines, gallery, generations, quota, variants
 from likeness.records.gallery import Saved
 from likeness.records.generations import NewGeneration, NewPhoto
@@ -48,6 +49,7 @@ class World:
             tier=tier,  # type: ignore[arg-type]
             seed=1,
             styles=("comic",),
+            photo_results=[PhotoResult(index, accepted=True) for index in range(3)],
             looks=[("comic", f"look{index}") for index in range(5)],
             consent="1",
             photos=[NewPhoto(self.put(f"photos/{generation}/{index}"), "00", 1.0) for index in range(3)],

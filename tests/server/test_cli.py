@@ -17,9 +17,11 @@ from PIL import Image
 
 import likeness.cli.render as render_module
 from likeness.cli import main
+from likeness.packs import is_identity_installed
 from likeness.provenance import COMPOSITE_SOURCE_TYPE, DIGITAL_SOURCE_TYPE, read_provenance
 from likeness_engines import bundled_pack
 from tests.certificates import Authority
+from tests.faces import traces_of
 from tests.style_packs.packs import pack
 
 QUICK = ("--count", "3", "--steps", "1", "--seed", "5")
@@ -112,11 +114,46 @@ def test_bad_photos_are_all_named(
 ) -> None:
     (tmp_path / "notes.jpg").write_text("hello")
     (tmp_path / "empty.png").touch()
-    assert run([*photos, tmp_path / "notes.jpg", tmp_path / "empty.png"], "--out", str(out)) == 2
+    assert run([*photos[:2], tmp_path / "notes.jpg", tmp_path / "empty.png"], "--out", str(out)) == 2
     said = refusal(capsys)
     assert "notes.jpg: This is not a picture." in said
     assert "empty.png: The file is empty." in said
+    assert "2 of 4 photos can be used. Give at least 1 more that can." in said
     assert not out.exists()
+
+
+def test_what_is_left_out_is_printed_and_listed_and_avatars_name_their_photos(
+    photos: list[Path], tmp_path: Path, out: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "notes [1].jpg").write_text("hello")
+    shutil.copy(photos[0], tmp_path / "again.jpg")
+    given = [tmp_path / "notes [1].jpg", *photos, tmp_path / "again.jpg"]
+    assert run(given, "--out", str(out)) == 0
+    same = f"This is the same picture as {photos[0]}. Use another one."
+    said = capsys.readouterr().out
+    assert f"Left out {given[0]}: This is not a picture. Use a" in said
+    assert f"Left out {given[4]}: {same}" in said
+    described = listing(out)
+    left_out = {"file": str(given[4]), "accepted": False, "reason": "duplicate", "message": same}
+    assert described["photos"][1:] == [*({"file": str(photo), "accepted": True} for photo in photos), left_out]
+    assert described["photos"][0]["reason"] == "not_an_image"
+    assert described["faces_compared"] is is_identity_installed()
+    assert ("compared with each other" in said) is described["faces_compared"]
+    assert {avatar["photo"] for avatar in described["avatars"]} <= set(map(str, photos))
+
+
+@pytest.mark.skipif(not is_identity_installed(), reason="needs the extra identity")
+def test_no_embedding_is_left_in_the_temporary_folder_or_with_the_avatars(
+    photos: list[Path], tmp_path: Path, out: Path
+) -> None:
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    command = [sys.executable, "-m", "likeness", "render", *map(str, photos), *QUICK, "--out", str(out)]
+    subprocess.run(command, env=os.environ | {"TMPDIR": str(temporary)}, check=True, capture_output=True)
+    traces = traces_of([photo.read_bytes() for photo in photos])
+    for path in (path for folder in (temporary, out) for path in folder.rglob("*") if path.is_file()):
+        content = path.read_bytes()
+        assert not [trace for trace in traces if trace in content], path
 
 
 def test_missing_files_and_folders_are_named(

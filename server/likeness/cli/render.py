@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import msgspec
@@ -12,12 +12,19 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from likeness.cli.engines import default_cache
-from likeness.errors import PhotoFileError
+from likeness.errors import PhotoFileError, PhotoResult
 from likeness.file_names import readable
-from likeness.folder import AvatarFolder, Listing, Timings, free_name
+from likeness.folder import AvatarFolder, Listing, PhotoEntry, Timings, free_name
 from likeness.generation import Avatar, Lost, draw
-from likeness.packs import DEFAULT_STYLES, choose_styles, crop_side, load_catalogue, open_model_pack
-from likeness.photos import MOST_BYTES, Crop, read_photos
+from likeness.packs import (
+    DEFAULT_STYLES,
+    choose_styles,
+    crop_side,
+    faces_compared,
+    load_catalogue,
+    open_model_pack,
+)
+from likeness.photos import MOST_BYTES, ReadPhotos, read_photos
 from likeness.plan import plan_renders
 from likeness.provenance import Marker, open_marker
 from likeness.settings import Settings
@@ -56,17 +63,20 @@ def render(command: RenderCommand, settings: Callable[[], Settings]) -> int:
         catalogue = installed_styles(settings(), catalogue)
     styles = choose_styles(catalogue, wanted)
     pack = open_model_pack(command.pack)
-    crops = read_crops(command.photos, catalogue, crop_side(pack.about))
+    console = Console(highlight=False, markup=False)
+    crops, results = read_files(command.photos, catalogue, crop_side(pack.about))
+    report_left_out(console, command.photos, results)
     seed = secrets.randbits(32) if command.seed is None else command.seed
     plan = plan_renders(styles, [crop.quality for crop in crops], command.count, seed)
-    listing = Listing(f"{pack.name} {pack.version}", seed, command.count, Timings(), [])
+    photos = [PhotoEntry.of(path, result) for path, result in zip(command.photos, results, strict=True)]
+    pack_name = f"{pack.name} {pack.version}"
+    listing = Listing(pack_name, seed, command.count, Timings(), photos, faces_compared(catalogue), [])
     marker = open_marker(command.certificate, command.key, None)
     out = command.out or free_name(Path.cwd())
-    folder = AvatarFolder(out, listing, [readable(path) for path in command.photos], marker)
+    folder = AvatarFolder(out, listing, marker)
     folder.open()
     engines = load_engines(pack, command.backend, BackendOptions(cache=default_cache(None)))
     listing.timings.start_up_s = clock.seconds()
-    console = Console(highlight=False, markup=False)
     interrupted = _draw(draw(engines, catalogue, crops, plan, command.steps), folder, clock, console)
     folder.close([crop.pixels for crop in crops], clock.seconds())
     _report(console, folder, marker)
@@ -94,7 +104,7 @@ def _draw(drawing: Iterator[Avatar | Lost], folder: AvatarFolder, clock: _Clock,
     return False
 
 
-def read_crops(paths: list[Path], catalogue: Catalogue, side: int) -> list[Crop]:
+def read_files(paths: list[Path], catalogue: Catalogue, side: int) -> ReadPhotos:
     """Read and review photos from files; raises what `read_photos` does, and PhotoFileError."""
     sources, failures = [], []
     for path in paths:
@@ -112,6 +122,13 @@ def read_crops(paths: list[Path], catalogue: Catalogue, side: int) -> list[Crop]
         review_photos=lambda crops: catalogue.review_photos(crops, LOCAL_USER),
         side=side,
     )
+
+
+def report_left_out(console: Console, paths: Sequence[Path], results: Sequence[PhotoResult]) -> None:
+    """Say which photos are not used, and why."""
+    for path, result in zip(paths, results, strict=True):
+        if not result.accepted:
+            console.print(f"Left out {readable(path)}: {result.message}", soft_wrap=True, markup=False)
 
 
 def show_progress(console: Console) -> Progress:
@@ -136,6 +153,8 @@ def _report(console: Console, folder: AvatarFolder, marker: Marker) -> None:
         console.print(f"  {readable((folder.path / 'sheet.webp').resolve())}", soft_wrap=True)
         by = "a self-made certificate, for development" if marker.is_development else "your certificate"
         console.print(f"Each says that a model made it, signed with {by}: likeness provenance FILE", soft_wrap=True)
+    if listing.faces_compared:
+        console.print("The faces in the photos were compared with each other.", soft_wrap=True)
     for entry in listing.avatars:
         if entry.state != "ready":
             console.print(f"Avatar {entry.index + 1} ({entry.style}, {entry.look}) {entry.state}: {entry.reason}")

@@ -13,7 +13,7 @@ from PIL import Image
 from rich.console import Console
 
 from likeness.cli.engines import default_cache
-from likeness.cli.render import read_crops, show_progress
+from likeness.cli.render import read_files, report_left_out, show_progress
 from likeness.errors import OutputError
 from likeness.generation import Avatar, draw
 from likeness.packs import crop_side, open_model_pack
@@ -41,7 +41,9 @@ def preview_styles(source: PackSource, photos: Path, out: Path | None, model: Pa
     catalogue, pack = load_pack_source(source), open_model_pack(model)
     if not catalogue.styles:
         raise PackSourceError(f"{source.name} has hooks alone, and no style to draw.")
-    crops = read_crops(_photos(photos), catalogue, crop_side(pack.about))
+    paths = _photos(photos)
+    crops, results = read_files(paths, catalogue, crop_side(pack.about))
+    report_left_out(Console(highlight=False), paths, results)
     drawn = _draw(pack, catalogue, crops)
     bands = [(style.title, _tiles(style, drawn)) for style in catalogue.styles.values()]
     sheet = draw_sheet([crop.pixels for crop in crops], bands)

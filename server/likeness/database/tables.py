@@ -34,6 +34,9 @@ generations = Table(
     Column("reason", String(64)),
     Column("seed", sa.BigInteger, nullable=False),
     Column("styles", Text, nullable=False),  # JSON list of names
+    Column(
+        "photo_results", Text, nullable=False, server_default="[]"
+    ),  # JSON list of PhotoResult, of every photo given
     _text("consent", 16),
     _time("created_at"),  # also when consent was given
     Column("goes_at", Double, nullable=False, server_default="0"),  # the order of the queue

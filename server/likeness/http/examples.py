@@ -8,7 +8,7 @@ from typing import Any, Final
 import msgspec
 from litestar.openapi.spec import OpenAPI, OpenAPIMediaType, OpenAPIResponse, Operation, RequestBody
 
-from likeness.errors import BadPhoto, LikenessError, PhotosRefusedError
+from likeness.errors import BadPhoto, LikenessError, PhotoResult, PhotosRefusedError
 from likeness.http.problems import MEDIA_TYPE, problem_of
 from likeness.http.views import (
     AvatarChoice,
@@ -65,6 +65,10 @@ _GENERATION: Final = GenerationView(
     status="rendering",
     reason=None,
     styles=["comic", "oil"],
+    photos=[
+        *(PhotoResult(index, accepted=True) for index in range(3)),
+        PhotoResult(3, accepted=False, reason="blurred", message="The face is blurred. Use a sharper photo."),
+    ],
     seed=7,
     created_at=_AT,
     started_at=_AT,
@@ -82,7 +86,7 @@ _LINK: Final = "https://avatars.example.org/p/u2bq0w"
 _STORY: Final = StoryView("5b1b5d408ea27b45aa01c2d3", _AVATAR, "Hello", _LINK, _AT, _DAY)
 _PICTURE: Final = PictureView(_AVATAR, _LINK, _AT)
 _TREND: Final = Trends(Trend(12, 5, 2), Trend(80, 31, 9), Trend(410, 160, 55))
-_POLICY: Final = PolicyView(VERSION, policy_text(Settings(), "plus"), 0, 3600, 86400, 86400)
+_POLICY: Final = PolicyView(VERSION, policy_text(Settings(), "plus", False), False, 0, 3600, 86400, 86400)
 _STYLE: Final = StyleView(
     "comic", "Comic", "Ink and dots.", "Likeness", "Apache-2.0", ["hero"], "/v1/styles/comic/preview", _TREND
 )
@@ -132,7 +136,7 @@ ERRORS: Final[dict[int, LikenessError]] = {
     410: GoneError("avatar"),
     413: BodyTooLargeError("Photo 2 has more than 15 MB. Use a smaller one."),
     415: UnsupportedMediaTypeError("The body is not declared as multipart/form-data. Send the photos as a form."),
-    422: PhotosRefusedError([_BAD]),
+    422: PhotosRefusedError([_BAD], 3, 3),
     429: QuotaError(1, 43200),
     503: OverloadedError(120),
 }

@@ -51,7 +51,7 @@ class Problem(msgspec.Struct, omit_defaults=True):
         str, Meta(description="Stable: programs decide by this.", examples=["quota_exceeded", "photo_refused"])
     ]
     request_id: str = ""
-    photos: Annotated[list[BadPhoto], Meta(description="Every refused photo, with its own code.")] = []
+    photos: Annotated[list[BadPhoto], Meta(description="Every photo that cannot be used, with its own code.")] = []
     upgrade_url: str = ""
 
 

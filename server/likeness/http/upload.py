@@ -19,10 +19,10 @@ from likeness.database import UnavailableError, clock
 from likeness.http.links import add_base
 from likeness.http.service import HELD_S, Service
 from likeness.http.views import GenerationView, view_generation
-from likeness.intake import DecodedPhoto, Form, FormLimits, PhotoSink, UploadTimeoutError, read_form
-from likeness.packs import DEFAULT_STYLES, choose_styles
+from likeness.intake import DecodedPhotos, Form, FormLimits, PhotoSink, UploadTimeoutError, read_form
+from likeness.packs import DEFAULT_STYLES, choose_styles, faces_compared
 from likeness.plan import plan_renders
-from likeness.policy import VERSION
+from likeness.policy import policy_version
 from likeness.records import audit, deadlines, generations, idempotency, queue, quota, trends
 from likeness.records.generations import NewGeneration, NewPhoto
 from likeness.records.quota import Slot
@@ -147,8 +147,8 @@ async def receive_upload(service: Service, request: Request[Any, Any, Any], user
         await upload.expect()
         form = await read_upload(service, request, upload.originals)
         styles = upload.check(form)
-        photos = await upload.decode(form)
-        new = await upload.store(form, styles, photos)
+        decoded = await upload.decode(form)
+        new = await upload.store(form, styles, decoded)
         digests = upload.originals.digests
         answer = await service.write(_commit, service, new, digests=digests, key=key, content=form.digest)
     finally:
@@ -215,6 +215,7 @@ class _Upload:
         self._service = service
         self._user = user
         self._slot = slot
+        self._policy = policy_version(faces_compared(service.catalogue))
         self._started = 0.0  # by the database's clock; the photos' time counts from here
         self._storing: asyncio.Future[NewGeneration] | None = None
 
@@ -224,19 +225,19 @@ class _Upload:
 
     def check(self, form: Form) -> list[Style]:
         """The fields, before any photo is looked at; answers the styles."""
-        if form.consent != VERSION:
-            raise ConsentError(VERSION, given=form.consent is not None)
+        if form.consent != self._policy:
+            raise ConsentError(self._policy, given=form.consent is not None)
         return choose_styles(self._service.catalogue, form.styles or DEFAULT_STYLES)
 
-    async def decode(self, form: Form) -> list[DecodedPhoto]:
-        """The crops, read in a process that can do no harm."""
+    async def decode(self, form: Form) -> DecodedPhotos:
+        """The crops of the photos that are used, read in a process that can do no harm."""
         async with self._service.decoders.take() as decoder:
             photos = [self.originals.chunks(index) for index in range(form.photo_count)]
             return await decoder.read(photos, self._user.owner)
 
-    async def store(self, form: Form, styles: Sequence[Style], photos: Sequence[DecodedPhoto]) -> NewGeneration:
+    async def store(self, form: Form, styles: Sequence[Style], decoded: DecodedPhotos) -> NewGeneration:
         """Store the crops and delete the originals; answers what is to be committed."""
-        self._storing = asyncio.ensure_future(self._service.run(self._store, form, styles, photos))
+        self._storing = asyncio.ensure_future(self._service.run(self._store, form, styles, decoded))
         return await asyncio.shield(self._storing)
 
     async def clean(self) -> None:
@@ -246,29 +247,30 @@ class _Upload:
             await asyncio.gather(self._storing, return_exceptions=True)
         await self._service.run(self._delete_unaccepted)
 
-    def _store(self, form: Form, styles: Sequence[Style], photos: Sequence[DecodedPhoto]) -> NewGeneration:
+    def _store(self, form: Form, styles: Sequence[Style], decoded: DecodedPhotos) -> NewGeneration:
         safe, settings = self._service.safe, self._service.settings
         photos_until = self._started + settings.photos_most_s
         avatars_until = photos_until + settings.avatars_after_s
         photo_key, photo_row = safe.new_key(self.id, "photo", photos_until)
         _, avatar_row = safe.new_key(self.id, "avatar", avatars_until)
         stored = []
-        for index, photo in enumerate(photos):
+        for index, photo in enumerate(decoded.photos):
             name, digest = safe.put(Place(self.id, index, "photo"), photo_key, photo.pixels)
             stored.append(NewPhoto(name, digest, photo.quality))
         if safe.objects.missing([photo.object for photo in stored]):
             raise StorageError("The store of objects has lost photos that it had taken. Send them again.")
         self.originals.delete()
         seed = secrets.randbits(32) if form.seed is None else form.seed
-        plan = plan_renders(styles, [photo.quality for photo in photos], settings.avatars, seed)
+        plan = plan_renders(styles, [photo.quality for photo in decoded.photos], settings.avatars, seed)
         return NewGeneration(
             id=self.id,
             owner=self._user.owner,
             tier=self._user.tier,
             seed=seed,
             styles=tuple(style.name for style in styles),
+            photo_results=decoded.results,
             looks=[(planned.style.name, planned.look.name) for planned in plan],
-            consent=VERSION,
+            consent=self._policy,
             photos=stored,
             keys=[photo_row, avatar_row],
             slot=self._slot,

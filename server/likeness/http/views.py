@@ -8,6 +8,7 @@ from typing import Annotated, Generic, Literal, TypeVar
 import msgspec
 from msgspec import Meta
 
+from likeness.errors import PhotoResult
 from likeness.records.gallery import Picture, Saved, Story
 from likeness.records.generations import AvatarRow, Generation
 from likeness.records.quota import Left
@@ -61,12 +62,15 @@ class Deadlines(msgspec.Struct, frozen=True):
 
 
 class GenerationView(msgspec.Struct, frozen=True, kw_only=True):
-    """A generation. `position` and `eta_s` (seconds until all is drawn) are there while it waits or is drawn."""
+    """A generation. `position` and `eta_s` (seconds until all is drawn) are there while it waits or is drawn; `photos`
+    says of every photo given whether it is used, and if not, why.
+    """
 
     id: str
     status: Literal["queued", "rendering", "done", "failed", "cancelled", "expired"]
     reason: Annotated[str | None, Meta(description="too_few_avatars, too_late, gave_up or cancelled.")]
     styles: list[str]
+    photos: list[PhotoResult]
     seed: int
     created_at: Time
     started_at: Time | None
@@ -207,10 +211,13 @@ class PhotoCheck(msgspec.Struct, frozen=True):
 
 
 class PolicyView(msgspec.Struct, frozen=True):
-    """What a user consents to: the version to send as `consent`, the text to show, and the promises in seconds."""
+    """What a user consents to: the version to send as `consent`, the text to show, whether the faces of an upload are
+    compared with each other, and the promises in seconds.
+    """
 
     version: str
     text: str
+    faces_compared: bool
     photos_deleted_after_s: float
     photos_live_at_most_s: float
     unsaved_avatars_live_s: float
@@ -231,11 +238,12 @@ class SessionView(msgspec.Struct, frozen=True):
 
 
 class Health(msgspec.Struct, frozen=True):
-    """Whether the server can take work, and what is wrong if it cannot."""
+    """Whether the server can take work, what is wrong if it cannot, and whether it compares the faces of an upload."""
 
     ready: bool
     problems: list[str]
     style_problems: list[str] = []
+    faces_compared: bool = False
 
 
 def view_generation(
@@ -248,6 +256,7 @@ def view_generation(
         status=found.state,
         reason=found.reason,
         styles=list(found.styles),
+        photos=list(found.photo_results),
         seed=found.seed,
         created_at=moment(found.created_at),
         started_at=maybe(found.started_at),

@@ -1,7 +1,7 @@
 """From a request's body to crops: the form read as it comes, the photos decoded in processes that can do no harm."""
 
 from likeness.intake.body import FormLimits
-from likeness.intake.decoders import DecodedPhoto, Decoder, Decoders
+from likeness.intake.decoders import DecodedPhoto, DecodedPhotos, Decoder, Decoders
 from likeness.intake.errors import (
     BadFormError,
     BodyTooLargeError,
@@ -17,6 +17,7 @@ __all__ = [
     "BadFormError",
     "BodyTooLargeError",
     "DecodedPhoto",
+    "DecodedPhotos",
     "Decoder",
     "DecoderLimits",
     "DecoderStartError",

@@ -7,7 +7,7 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import AsyncIterable, AsyncIterator
+from collections.abc import AsyncIterable, AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import Final
 
@@ -98,14 +98,16 @@ class Child:
             raise ChildLostError(f"a crop of {len(answer.pixels)} bytes")
         return answer
 
-    async def review(self, user: str) -> str | None:
-        """The reason to refuse the accepted photos together, or None; raises ChildLostError."""
+    async def review(self, user: str, crops: Sequence[bytes]) -> list[str | None]:
+        """The reason to refuse each of these crops together, or None; raises ChildLostError."""
         async with self._in_time(self._limits.photo_s):
-            await self._ask(Review(user))
+            await self._ask(Review(user, len(crops)))
+            for crop in crops:
+                await self._write(crop)
             answer = await self._answer()
-        if not isinstance(answer, Reviewed):
-            raise ChildLostError(f"{type(answer).__name__} for a review")
-        return answer.reason
+        if not isinstance(answer, Reviewed) or len(answer.reasons) != len(crops):
+            raise ChildLostError(f"{type(answer).__name__} for a review of {len(crops)}")
+        return answer.reasons
 
     async def stop(self) -> None:
         """Kill the process and its children, whatever they do, and reap it."""

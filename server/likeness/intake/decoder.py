@@ -19,6 +19,7 @@ from typing import BinaryIO, Final
 import cv2
 import msgspec
 import numpy as np
+from numpy.typing import NDArray
 
 from likeness.errors import PhotoError
 from likeness.intake.messages import (
@@ -35,14 +36,13 @@ from likeness.intake.messages import (
     Reviewed,
 )
 from likeness.packs import load_tried
-from likeness.photos import MOST, MOST_BYTES, Crop, crop_face, decode_photo
-from likeness.photos.decode import refuse_what_fails
+from likeness.photos import MOST, MOST_BYTES, crop_face, read_photo
 from likeness.photos.heif import limit_threads
 from likeness_plugins import Catalogue
 
 _PR_SET_DUMPABLE: Final = 4
 _PR_SET_NO_NEW_PRIVS: Final = 38
-# The channel, the three standard ones, and the cascade or profile that a library opens for a moment.
+# The channel, the three standard ones, and the profile that a library opens for a moment.
 _DESCRIPTORS: Final = 16
 
 
@@ -59,30 +59,32 @@ def main(arguments: Sequence[str]) -> None:
 
 def serve(channel: socket.socket, stream: BinaryIO, catalogue: Catalogue, limits: DecoderLimits) -> None:
     """Answer requests until the review, or until the server is gone."""
-    crops: list[Crop] = []
     while (frame := _frame(stream)) is not None:
         request = msgspec.msgpack.decode(frame, type=Request)
         _grant_cpu(limits)
         match request:
             case NextPhoto():
-                _send(channel, _photo(stream, catalogue, crops, limits.side))
-            case Review(user):
-                reason = catalogue.review_photos([crop.pixels for crop in crops], user)
-                _send(channel, Reviewed(reason and reason[:MOST_LETTERS]))
+                _send(channel, _photo(stream, catalogue, limits.side))
+            case Review(user, count):
+                crops = [_crop(stream, limits.side) for _ in range(count)]
+                reasons = catalogue.review_photos(crops, user)
+                _send(channel, Reviewed([reason and reason[:MOST_LETTERS] for reason in reasons]))
                 return
 
 
-def _photo(stream: BinaryIO, catalogue: Catalogue, crops: list[Crop], side: int) -> Accepted | Refused:
+def _photo(stream: BinaryIO, catalogue: Catalogue, side: int) -> Accepted | Refused:
     try:
-        content = _content(stream)
-        with refuse_what_fails():
-            crop = crop_face(decode_photo(content), side)
-        if (reason := catalogue.review_photo(crop.pixels)) is not None:
-            raise PhotoError("refused_by_review", reason)
+        crop, thumbnail = read_photo(_content(stream), catalogue.review_photo, side)
     except PhotoError as error:
         return Refused(error.reason, str(error)[:MOST_LETTERS])
-    crops.append(crop)
-    return Accepted(crop.pixels.tobytes(), crop.quality)
+    return Accepted(crop.pixels.tobytes(), crop.quality, thumbnail)
+
+
+def _crop(stream: BinaryIO, side: int) -> NDArray[np.uint8]:
+    """A crop that was accepted before, by this process or one that was lost."""
+    if (frame := _frame(stream)) is None:
+        raise EOFError
+    return np.frombuffer(bytearray(frame), np.uint8).reshape(side, side, 3)
 
 
 def _content(stream: BinaryIO) -> bytes:
@@ -117,9 +119,10 @@ def _take_channel() -> socket.socket:
 
 
 def _warm_up(without: Collection[str]) -> Catalogue:
-    """Load what the first photo would have to wait for: plugins and cascades; picture formats are imported above."""
+    """Load what the first photo would have to wait for: plugins, their models and the face networks."""
     catalogue = load_tried(without)
-    with suppress(PhotoError):  # there is no face in the dark, but the cascades are loaded then
+    catalogue.prepare_reviews()
+    with suppress(PhotoError):  # there is no face in the dark, but the networks are loaded then
         crop_face(np.zeros((64, 64, 3), np.uint8))
     return catalogue
 

@@ -5,15 +5,15 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterable, AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
 
-from likeness.errors import BadPhoto, PhotoCountError, PhotoError, PhotosRefusedError
+from likeness.errors import PhotoError, PhotoResult
 from likeness.intake.child import Child, ChildLostError
 from likeness.intake.errors import DecoderStartError
 from likeness.intake.messages import Accepted, DecoderLimits, Refused
-from likeness.photos import FEWEST, MOST
+from likeness.photos import PhotoSet, Thumbnail, check_count
 from likeness_plugins.catalogue import REFUSED_BY_FAILURE
 
 _LOST: Final = Refused("not_an_image", "The picture could not be read. Save it again, or use another photo.")
@@ -24,6 +24,13 @@ class DecodedPhoto(msgspec.Struct, frozen=True):
 
     pixels: bytes
     quality: float
+
+
+class DecodedPhotos(NamedTuple):
+    """The photos that are used, in their order, and what became of every photo given."""
+
+    photos: list[DecodedPhoto]
+    results: list[PhotoResult]
 
 
 class Decoder:
@@ -41,24 +48,23 @@ class Decoder:
 
     async def read(
         self, photos: Sequence[AsyncIterable[bytes]], user: str, names: Sequence[str] | None = None
-    ) -> list[DecodedPhoto]:
+    ) -> DecodedPhotos:
         """Decode, crop and review, with each photo's chunks streamed and in no moment whole in this process.
 
-        Raises PhotoCountError, PhotosRefusedError with every bad photo, and whatever a photo's source raises. The names
-        are for the refusals; without them it is "photo 1" and so on.
+        Raises PhotoCountError, PhotosRefusedError where fewer than three photos can be used, and whatever a photo's
+        source raises. The names are for the refusals; without them it is "photo 1" and so on.
         """
         self._use()
-        if not FEWEST <= len(photos) <= MOST:
-            raise PhotoCountError(len(photos), FEWEST, MOST)
+        check_count(len(photos))
         names = names or [f"photo {index + 1}" for index in range(len(photos))]
         answers = [await self._photo(chunks) for chunks in photos]
-        accepted = [answer for answer in answers if isinstance(answer, Accepted)]
-        refusals = [(index, answer) for index, answer in enumerate(answers) if isinstance(answer, Refused)]
-        if not refusals and (reason := await self._review(user)) is not None:
-            refusals = [(index, Refused("refused_by_review", reason)) for index in range(len(photos))]
-        if refusals:
-            raise PhotosRefusedError([BadPhoto(index, names[index], bad.code, bad.message) for index, bad in refusals])
-        return [DecodedPhoto(crop.pixels, crop.quality) for crop in accepted]
+        accepted = {index: answer for index, answer in enumerate(answers) if isinstance(answer, Accepted)}
+        photo_set = PhotoSet(names, [_photo_or_error(answer) for answer in answers])
+        photo_set.check_enough()
+        photo_set.apply_review(await self._review(user, [accepted[index].pixels for index in photo_set.usable]))
+        photo_set.check_enough()
+        used = [accepted[index] for index in photo_set.usable]
+        return DecodedPhotos([DecodedPhoto(crop.pixels, crop.quality) for crop in used], photo_set.results())
 
     async def check(self, chunks: AsyncIterable[bytes]) -> float:
         """The quality 0..1 of one photo before an upload; raises PhotoError, and whatever `chunks` raises."""
@@ -92,13 +98,18 @@ class Decoder:
             if (close := getattr(chunks, "aclose", None)) is not None:
                 await close()
 
-    async def _review(self, user: str) -> str | None:
-        assert self._child is not None  # the one that accepted all photos
+    async def _review(self, user: str, crops: Sequence[bytes]) -> list[str | None]:
+        if self._child is None:
+            self._child = await Child.start(self._limits)
         try:
-            return await self._child.review(user)
+            return await self._child.review(user, crops)
         except ChildLostError:
             await self.close()
-            return REFUSED_BY_FAILURE
+            return [REFUSED_BY_FAILURE] * len(crops)
+
+
+def _photo_or_error(answer: Accepted | Refused) -> Thumbnail | PhotoError:
+    return answer.thumbnail if isinstance(answer, Accepted) else PhotoError(answer.code, answer.message)
 
 
 class Decoders:

@@ -1,7 +1,8 @@
 """What the server and a decoder process say to each other: frames of a 4-byte length and that many bytes.
 
 The server sends NextPhoto and then the photo in frames of at most 64 KiB, ended by an empty one; the decoder answers
-Accepted or Refused. After the last photo the server may send Review, which the decoder answers with Reviewed, and ends.
+Accepted or Refused. After the last photo the server may send Review and then the accepted crops, a frame each; the
+decoder answers Reviewed, and ends. It need not be the process that made the crops.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from typing import Annotated, Final
 import msgspec
 
 from likeness.errors import PhotoCode
+from likeness.photos import MOST, Thumbnail
 
 MOST_CROP_BYTES: Final = 1024 * 1024 * 3
 CHUNK_BYTES: Final = 65_536
@@ -44,9 +46,10 @@ class NextPhoto(msgspec.Struct, frozen=True, tag=True):
 
 
 class Review(msgspec.Struct, frozen=True, tag=True):
-    """All photos were accepted: review them together."""
+    """So many crops follow: review them together."""
 
     user: str
+    crops: Annotated[int, msgspec.Meta(ge=1, le=MOST)]
 
 
 class Ready(msgspec.Struct, frozen=True, tag=True):
@@ -54,10 +57,11 @@ class Ready(msgspec.Struct, frozen=True, tag=True):
 
 
 class Accepted(msgspec.Struct, frozen=True, tag=True):
-    """A crop: uint8 [side, side, 3] RGB."""
+    """A crop, uint8 [side, side, 3] RGB, and the thumbnail of the whole picture."""
 
     pixels: Annotated[bytes, msgspec.Meta(max_length=MOST_CROP_BYTES)]
     quality: Annotated[float, msgspec.Meta(ge=0, le=1)]
+    thumbnail: Thumbnail
 
 
 class Refused(msgspec.Struct, frozen=True, tag=True):
@@ -68,9 +72,9 @@ class Refused(msgspec.Struct, frozen=True, tag=True):
 
 
 class Reviewed(msgspec.Struct, frozen=True, tag=True):
-    """Why the photos are refused together, or None."""
+    """Why each crop is refused, or None for one that passes."""
 
-    reason: Sentence | None
+    reasons: Annotated[list[Sentence | None], msgspec.Meta(max_length=MOST)]
 
 
 Request = NextPhoto | Review

@@ -1,52 +1,65 @@
-"""All photos of one request: every bad one is found before any is refused."""
+"""All photos of one request, read in this process: every bad one is found before any is refused."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Final
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from likeness.errors import BadPhoto, PhotoCountError, PhotoError, PhotosRefusedError
+from likeness.errors import PhotoError, PhotoResult
 from likeness.photos.crop import SIDE, Crop, crop_face
-from likeness.photos.decode import decode_photo
-
-FEWEST: Final = 3
-MOST: Final = 10
+from likeness.photos.decode import decode_photo, refuse_what_fails
+from likeness.photos.duplicates import Thumbnail, make_thumbnail
+from likeness.photos.photo_set import PhotoSet, check_count
 
 Pixels = NDArray[np.uint8]
+
+
+class ReadPhotos(NamedTuple):
+    """The crops of the photos that are used, in their order, and what became of every photo given."""
+
+    crops: list[Crop]
+    results: list[PhotoResult]
 
 
 def read_photos(
     sources: Sequence[tuple[str, bytes]],
     review_photo: Callable[[Pixels], str | None],
-    review_photos: Callable[[Sequence[Pixels]], str | None],
+    review_photos: Callable[[Sequence[Pixels]], Sequence[str | None]],
     side: int = SIDE,
-) -> list[Crop]:
-    """Read (name, bytes) pairs into crops of `side` pixels, in their order; raises PhotoCountError, or
-    PhotosRefusedError naming each bad one.
+) -> ReadPhotos:
+    """Read (name, bytes) pairs into crops of `side` pixels; raises PhotoCountError, or PhotosRefusedError where fewer
+    than three can be used.
 
-    The reviews get crops and return a reason to refuse, or None; the second sees all of them, once each is fine by
-    itself.
+    The reviews get crops and return reasons to refuse; the second sees those that are fine by themselves, and returns
+    a reason or None for each.
     """
-    if not FEWEST <= len(sources) <= MOST:
-        raise PhotoCountError(len(sources), FEWEST, MOST)
-    crops, bad = [], []
-    for index, (name, data) in enumerate(sources):
-        try:
-            crops.append(_read(data, review_photo, side))
-        except PhotoError as error:
-            bad.append(BadPhoto(index, name, error.reason, str(error)))
-    if not bad and (reason := review_photos([crop.pixels for crop in crops])) is not None:
-        bad = [BadPhoto(index, name, "refused_by_review", reason) for index, (name, _) in enumerate(sources)]
-    if bad:
-        raise PhotosRefusedError(bad)
-    return crops
+    check_count(len(sources))
+    photos = [_read(data, review_photo, side) for _, data in sources]
+    thumbnails = [photo if isinstance(photo, PhotoError) else photo[1] for photo in photos]
+    crops = {index: photo[0] for index, photo in enumerate(photos) if not isinstance(photo, PhotoError)}
+    photo_set = PhotoSet([name for name, _ in sources], thumbnails)
+    photo_set.check_enough()
+    photo_set.apply_review(review_photos([crops[index].pixels for index in photo_set.usable]))
+    photo_set.check_enough()
+    return ReadPhotos([crops[index] for index in photo_set.usable], photo_set.results())
 
 
-def _read(data: bytes, review: Callable[[Pixels], str | None], side: int) -> Crop:
-    crop = crop_face(decode_photo(data), side)
+def read_photo(data: bytes, review: Callable[[Pixels], str | None], side: int = SIDE) -> tuple[Crop, Thumbnail]:
+    """Decode, crop and review one photo; raises PhotoError."""
+    with refuse_what_fails():
+        rgb = decode_photo(data)
+        crop = crop_face(rgb, side)
+        thumbnail = make_thumbnail(rgb, crop.turns)
     if (reason := review(crop.pixels)) is not None:
         raise PhotoError("refused_by_review", reason)
-    return crop
+    return crop, thumbnail
+
+
+def _read(data: bytes, review: Callable[[Pixels], str | None], side: int) -> tuple[Crop, Thumbnail] | PhotoError:
+    try:
+        return read_photo(data, review, side)
+    except PhotoError as error:
+        return error

@@ -9,6 +9,7 @@ import msgspec
 import sqlalchemy as sa
 
 from likeness.database import clock, tables
+from likeness.errors import PhotoResult
 from likeness.records import deadlines, outbox, queue, quota
 from likeness.records.events import add_event
 from likeness.records.pages import Page, fetch_page
@@ -45,6 +46,7 @@ class NewGeneration(msgspec.Struct, frozen=True, kw_only=True):
     tier: Tier
     seed: int
     styles: tuple[str, ...]
+    photo_results: Sequence[PhotoResult]
     looks: Sequence[tuple[str, str]]
     consent: str
     photos: Sequence[NewPhoto]
@@ -76,6 +78,7 @@ class Generation(msgspec.Struct, frozen=True, kw_only=True):
     reason: str | None
     seed: int
     styles: tuple[str, ...]
+    photo_results: tuple[PhotoResult, ...]
     created_at: float
     goes_at: float
     worker: str | None
@@ -107,6 +110,7 @@ def accept(connection: sa.Connection, new: NewGeneration, settings: Settings) ->
             state="queued",
             seed=new.seed,
             styles=msgspec.json.encode(new.styles).decode(),
+            photo_results=msgspec.json.encode(new.photo_results).decode(),
             consent=new.consent,
             created_at=now,
             goes_at=queue.turn(connection, new.owner, new.tier, now),
@@ -256,4 +260,5 @@ def _generation(row: sa.Row[tuple[object, ...]], now: float) -> Generation:
         state = "expired"
     named = {name: values[name] for name in Generation.__struct_fields__ if name in values}
     named["state"], named["styles"] = state, tuple(msgspec.json.decode(values["styles"]))
+    named["photo_results"] = msgspec.json.decode(values["photo_results"], type=tuple[PhotoResult, ...])
     return Generation(**named, slot=quota.Slot(values["owner"], values["quota_day"], values["quota_slot"]))

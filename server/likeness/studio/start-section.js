@@ -137,6 +137,7 @@ export function startSection(draft, accepted, changed) {
       [policy, quota] = [found, today];
       const gone = found.photos_deleted_after_s ? `${span(found.photos_deleted_after_s)} after the drawing` : "As soon as all is drawn";
       fill(facts,
+        found.faces_compared && fact("user", "Before the drawing", "the faces in your photos are compared with each other, to leave out photos of somebody else. Nothing of that is stored."),
         fact("shield", gone, `your photos are deleted, and within ${span(found.photos_live_at_most_s)} of the upload whatever happens. Until then they are encrypted.`),
         fact("heart", `${span(found.unsaved_avatars_live_s)} later`, "avatars that you have not saved are deleted. Saved ones stay in your gallery."),
         fact("receipt", "At any time", "you can delete everything. You get a signed receipt for what was deleted, and when."));

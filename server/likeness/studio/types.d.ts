@@ -12,8 +12,10 @@ export interface GenerationSummary {
   status: "queued" | "rendering" | "done" | "failed" | "cancelled" | "expired";
 }
 
+export interface SentPhoto { index: number; accepted: boolean; reason: string | null; message: string | null }
+
 export interface GenerationView extends GenerationSummary {
-  reason: string | null; started_at: string | null; ended_at: string | null; avatars: Avatar[];
+  reason: string | null; photos: SentPhoto[]; started_at: string | null; ended_at: string | null; avatars: Avatar[];
   progress: { drawn: number; of: number }; position: number | null; eta_s: number | null; events_url: string;
   deadlines: { photos: string; avatars: string; photos_deleted_at: string | null; avatars_deleted_at: string | null };
 }
@@ -26,7 +28,7 @@ export interface Style {
 
 export interface Quota { tier: string; limit: number; remaining: number; resets_at: string }
 export interface Policy {
-  version: string; text: string;
+  version: string; text: string; faces_compared: boolean;
   photos_deleted_after_s: number; photos_live_at_most_s: number; unsaved_avatars_live_s: number; stories_live_s: number;
 }
 export interface SavedAvatar { avatar: string; style: string; look: string; url: string }

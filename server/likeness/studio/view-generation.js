@@ -7,6 +7,7 @@ import { confirm, menu } from "./dialogs.js";
 import { button, fill, h } from "./dom.js";
 import { Generation, isRunning } from "./generation.js";
 import { keepingPanel } from "./keeping.js";
+import { leftOutPanel } from "./left-out.js";
 import { alertBox, guarded, toast } from "./notices.js";
 import { leave, replace } from "./router.js";
 import { progressPanel } from "./progress.js";
@@ -23,6 +24,7 @@ export function generationView(app, route) {
   const alert = alertBox();
   const progress = progressPanel(generation);
   const keeping = keepingPanel(generation);
+  const leftOut = leftOutPanel(generation);
   const grid = tileGrid({ href: (index) => `${home}/${index}`, picked: drawBar });
   const bar = h("div", { class: "bar", hidden: true, role: "group", "aria-label": "Chosen avatars", data: { testid: "selection-bar" } });
   const viewer = new Viewer({
@@ -31,12 +33,13 @@ export function generationView(app, route) {
     moved: (key) => replace(`${home}/${key}`),
     closed: () => leave(home),
   });
-  const element = h("div", { class: "generation" }, progress.element, keeping.deadlines, alert.element, grid.element, keeping.element, bar, viewer.element);
+  const element = h("div", { class: "generation" }, progress.element, leftOut.element, keeping.deadlines, alert.element, grid.element, keeping.element, bar, viewer.element);
 
   generation.addEventListener("change", draw);
 
   function draw() {
     progress.show();
+    leftOut.show();
     grid.show(generation.view, titles);
     keeping.show();
     drawBar();

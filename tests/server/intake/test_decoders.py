@@ -22,8 +22,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 import likeness.intake
-from likeness.errors import BadPhoto, PhotoCountError, PhotosRefusedError
-from likeness.intake import DecodedPhoto, Decoder, DecoderLimits, Decoders, DecoderStartError, child
+from likeness.errors import BadPhoto, PhotoCountError, PhotoResult, PhotosRefusedError
+from likeness.intake import DecodedPhoto, DecodedPhotos, Decoder, DecoderLimits, Decoders, DecoderStartError, child
 from likeness.photos import crop_face, decode_photo, read_photos
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="decoders are confined on Linux")
@@ -56,7 +56,7 @@ async def cut(data: bytes, size: int = 100_000) -> AsyncIterator[bytes]:
         yield data[start : start + size]
 
 
-async def decode(photos: list[bytes], limits: DecoderLimits | None = None, **options: Any) -> list[DecodedPhoto]:
+async def decode(photos: list[bytes], limits: DecoderLimits | None = None, **options: Any) -> DecodedPhotos:
     async with Decoders(1, limits).take() as decoder:
         return await decoder.read([cut(photo) for photo in photos], "ann", **options)
 
@@ -65,6 +65,15 @@ def refused(photos: list[bytes], limits: DecoderLimits | None = None, **options:
     with pytest.raises(PhotosRefusedError) as caught:
         asyncio.run(decode(photos, limits, **options))
     return caught.value.photos
+
+
+def left_out(photos: list[bytes], limits: DecoderLimits | None = None) -> list[tuple[int, str | None]]:
+    """The places and codes of the photos that are not used, in a set that is accepted."""
+    return codes_of(asyncio.run(decode(photos, limits)).results)
+
+
+def codes_of(results: list[PhotoResult]) -> list[tuple[int, str | None]]:
+    return [(result.index, result.reason) for result in results if not result.accepted]
 
 
 def codes(photos: tuple[BadPhoto, ...]) -> list[tuple[int, str]]:
@@ -87,16 +96,17 @@ def test_the_package_exports_exactly_this() -> None:
 
 @pytest.mark.parametrize("size", [1009, 1 << 20])
 def test_crops_are_those_that_this_process_would_make(good: list[bytes], size: int) -> None:
-    async def run() -> list[DecodedPhoto]:
+    async def run() -> DecodedPhotos:
         async with Decoders(1).take() as decoder:
             return await decoder.read([cut(photo, size) for photo in good], "ann")
 
-    expected = read_photos([("", photo) for photo in good], lambda _: None, lambda _: None)
-    assert asyncio.run(run()) == [DecodedPhoto(crop.pixels.tobytes(), crop.quality) for crop in expected]
+    crops, results = read_photos([("", photo) for photo in good], lambda _: None, lambda crops: [None] * len(crops))
+    photos = [DecodedPhoto(crop.pixels.tobytes(), crop.quality) for crop in crops]
+    assert asyncio.run(run()) == DecodedPhotos(photos, results)
 
 
 def test_crops_have_the_side_that_the_pack_wants(good: list[bytes]) -> None:
-    crops = asyncio.run(decode(good, DecoderLimits(side=512)))
+    crops = asyncio.run(decode(good, DecoderLimits(side=512))).photos
     for photo, crop in zip(good, crops, strict=True):
         expected = crop_face(decode_photo(photo), 512)
         assert (crop.pixels, crop.quality) == (expected.pixels.tobytes(), expected.quality)
@@ -161,7 +171,7 @@ def test_a_bomb_is_refused_by_its_header(good: list[bytes]) -> None:
         head = piece(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0))
         return b"\x89PNG\r\n\x1a\n" + head + piece(b"IDAT", zlib.compress(bytes(10**7))) + piece(b"IEND", b"")
 
-    assert codes(refused([*good, png(8001, 8001), png(60_000, 60_000)])) == [(3, "too_large"), (4, "too_large")]
+    assert left_out([*good, png(8001, 8001), png(60_000, 60_000)]) == [(3, "too_large"), (4, "too_large")]
 
 
 def test_the_largest_photo_fits_the_limits(good: list[bytes], deep: bytes) -> None:
@@ -170,7 +180,7 @@ def test_the_largest_photo_fits_the_limits(good: list[bytes], deep: bytes) -> No
 
 def test_a_photo_over_the_limits_costs_itself_alone(good: list[bytes], deep: bytes) -> None:
     limits = DecoderLimits(memory_bytes=800 << 20)  # the processor's limit depends on the machine: see the one in /proc
-    assert codes(refused([good[0], deep, good[1], good[2]], limits)) == [(1, "not_an_image")]
+    assert left_out([good[0], deep, good[1], good[2]], limits) == [(1, "not_an_image")]
 
 
 def test_a_photo_that_takes_too_long_is_refused() -> None:
@@ -294,6 +304,8 @@ class Reviews:
         {photo}
     def review_photos(self, crops, user):
         {photos}
+    def prepare_reviews(self):
+        pass
 
 decoder.load_tried = lambda _: print("hello", flush=True) or Reviews()
 decoder.main(sys.argv[1:])
@@ -301,14 +313,16 @@ decoder.main(sys.argv[1:])
 
 
 def test_a_plugin_that_prints_and_reads_does_no_harm(good: list[bytes], monkeypatch: pytest.MonkeyPatch) -> None:
-    pretend(monkeypatch, PLUGIN.format(photo="return None", photos="print(user); return None"))
-    assert len(asyncio.run(decode(good))) == 3
+    pretend(monkeypatch, PLUGIN.format(photo="return None", photos="print(user); return [None] * 3"))
+    assert len(asyncio.run(decode(good)).photos) == 3
 
 
 def test_the_reviews_refuse(good: list[bytes], monkeypatch: pytest.MonkeyPatch) -> None:
-    pretend(monkeypatch, PLUGIN.format(photo="return 'Smile.'", photos="return None"))
+    pretend(monkeypatch, PLUGIN.format(photo="return 'Smile.'", photos="return [None] * 3"))
     assert [(bad.code, bad.message) for bad in refused(good)] == [("refused_by_review", "Smile.")] * 3
-    pretend(monkeypatch, PLUGIN.format(photo="return None", photos="return f'{user} sent {len(crops)}.' + 'x' * 9999"))
+    pretend(
+        monkeypatch, PLUGIN.format(photo="return None", photos="return [f'{user} sent {len(crops)}.' + 'x' * 9999] * 3")
+    )
     bad = refused(good)
     assert codes(bad) == [(index, "refused_by_review") for index in range(3)]
     assert bad[0].message.startswith("ann sent 3.x")
@@ -319,6 +333,46 @@ def test_a_review_that_kills_its_process_refuses(good: list[bytes], monkeypatch:
     assert [(bad.code, bad.message) for bad in refused(good)] == [
         ("refused_by_review", "It could not be reviewed, so it is not used.")
     ] * 3
+
+
+@pytest.mark.parametrize("reasons", ["[]", "[None] * 2", "[None] * 4", "['Smile.'] * 11"])
+def test_a_review_of_another_number_of_crops_is_not_believed(
+    good: list[bytes], monkeypatch: pytest.MonkeyPatch, reasons: str
+) -> None:
+    pretend(monkeypatch, PLUGIN.format(photo="return None", photos=f"return {reasons}"))
+    assert {bad.message for bad in refused(good)} == {"It could not be reviewed, so it is not used."}
+
+
+def test_a_review_may_leave_out_some(good: list[bytes], monkeypatch: pytest.MonkeyPatch) -> None:
+    """The fourth photo is the second again, so the review sees the first three, and the fifth."""
+    pretend(monkeypatch, PLUGIN.format(photo="return None", photos="return [None] * (len(crops) - 1) + ['Smile.']"))
+    found = asyncio.run(decode([*good, good[1], encode(decode_photo(good[0])[0:400, 40:440])]))
+    assert codes_of(found.results) == [(3, "duplicate"), (4, "refused_by_review")]
+    assert found.results[3].message == "This is the same picture as photo 2. Use another one."
+    assert len(found.photos) == 3
+
+
+def test_the_review_sees_all_crops_also_those_of_a_process_that_is_lost(
+    good: list[bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The review says of each crop how many there are, and the sum of its pixels."""
+    words = "return [f'{len(crops)} {crop.shape} {int(crop.sum())}' for crop in crops]"
+    pretend(monkeypatch, PLUGIN.format(photo="return None", photos=words))
+
+    async def fatal(decoder: Decoder) -> AsyncIterator[bytes]:
+        yield good[0][:1000]
+        assert decoder.pid is not None
+        os.kill(decoder.pid, signal.SIGKILL)
+
+    async def run() -> None:
+        async with Decoders(1).take() as decoder:
+            await decoder.read([cut(good[0]), cut(good[1]), cut(good[2]), fatal(decoder)], "ann")
+
+    with pytest.raises(PhotosRefusedError) as caught:
+        asyncio.run(run())
+    crops = [crop_face(decode_photo(photo)).pixels for photo in good]
+    expected = [f"3 (256, 256, 3) {int(crop.sum())}" for crop in crops]
+    assert [bad.message for bad in caught.value.photos] == [*expected, LOST]
 
 
 TAKEN_OVER = """
@@ -379,7 +433,7 @@ def test_the_spare_is_used_and_replaced_and_none_stays(good: list[bytes]) -> Non
 
 
 def test_a_dead_spare_is_not_given_out(good: list[bytes]) -> None:
-    async def run() -> list[DecodedPhoto]:
+    async def run() -> DecodedPhotos:
         decoders = Decoders(1)
         await decoders.start()
         assert decoders._spare is not None
@@ -392,7 +446,7 @@ def test_a_dead_spare_is_not_given_out(good: list[bytes]) -> None:
         await decoders.close()  # while the next spare may still be starting
         return crops
 
-    assert len(asyncio.run(run())) == 3
+    assert len(asyncio.run(run()).photos) == 3
 
 
 def test_only_so_many_are_taken_at_once() -> None:

@@ -11,7 +11,8 @@ from likeness.http.problems import refusals
 from likeness.http.service import Service
 from likeness.http.tokens import SESSION_COOKIE, SESSION_S, Tokens
 from likeness.http.views import PolicyView, QuotaView, ReceiptView, SessionView, moment, view_quota
-from likeness.policy import VERSION, policy_text
+from likeness.packs import faces_compared
+from likeness.policy import policy_text, policy_version
 from likeness.records import quota
 from likeness.refusals import UnauthorizedError
 from likeness.retention import erase_account
@@ -29,10 +30,11 @@ async def get_quota(request: Request[User, Any, Any], service: Service) -> Quota
 @get("/v1/policy", operation_id="getPolicy", tags=["account"], responses=refusals())
 async def get_policy(request: Request[User, Any, Any], service: Service) -> PolicyView:
     """The policy to show before an upload, and the deadlines that it promises to this user."""
-    settings, tier = service.settings, request.user.tier
+    settings, tier, compared = service.settings, request.user.tier, faces_compared(service.catalogue)
     return PolicyView(
-        version=VERSION,
-        text=policy_text(settings, tier),
+        version=policy_version(compared),
+        text=policy_text(settings, tier, compared),
+        faces_compared=compared,
         photos_deleted_after_s=settings.photos_after_s(tier),
         photos_live_at_most_s=settings.photos_most_s,
         unsaved_avatars_live_s=settings.avatars_after_s,

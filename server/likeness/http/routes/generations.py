@@ -54,6 +54,7 @@ async def create_generation(
 ) -> Response[GenerationView]:
     """Upload 3 to 10 photos of one person and queue the avatars; `Location` is where to look.
 
+    Three usable photos are enough: `photos` in the answer names those that are left out, and why.
     Refused before the body is read when the plan, the region, the day's quota or the queue do not allow it.
     """
     generation, answer = await receive_upload(service, request, request.user, request.scope["state"]["slot"])

@@ -9,6 +9,7 @@ from likeness.errors import LikenessError
 from likeness.http.metrics import Metrics
 from likeness.http.service import Service
 from likeness.http.views import Health
+from likeness.packs import faces_compared
 from likeness.records import workers
 
 # Litestar adds the charset.
@@ -33,7 +34,7 @@ async def is_ready(service: Service) -> Response[Health]:
     """Whether an upload would be accepted and drawn: database and store answer, a worker lives, avatars are signed."""
     problems = await service.run(_problems, service)
     style_problems = [f"{each.pack}: {each.sentence}" for each in service.catalogue.problems]
-    health = Health(not problems, problems, style_problems)
+    health = Health(not problems, problems, style_problems, faces_compared(service.catalogue))
     return Response(health, status_code=200 if health.ready else 503)
 
 
