@@ -13,6 +13,7 @@ PIP := PIP_CONSTRAINT=$(LOCK) PIP_BUILD_CONSTRAINT=$(LOCK) $(PY) -m pip install 
 # All but `tensorrt`, which needs a GPU.
 EXTRAS := demo,dev,export,heif,identity,openvino,postgres,torch
 PHOTOS ?= portraits
+LARGE ?=
 # The bindings alone, 6 MB each, for tests that hold our code to them; one environment has room for one version only.
 TENSORRT := 10.16.1.11 11.4.0.106
 
@@ -40,7 +41,7 @@ lint: $(VENV)/.test
 	cd $(HERE) && $(VENV)/bin/mypy && $(VENV)/bin/pyright
 
 bench: $(VENV)/.test
-	cd $(HERE) && $(PY) benchmarks/photos.py --photos "$(PHOTOS)"
+	cd $(HERE) && $(PY) benchmarks/photos.py --photos "$(PHOTOS)" $(if $(LARGE),--large "$(LARGE)")
 	cd $(HERE) && $(PY) benchmarks/likeness.py --photos "$(PHOTOS)"
 	cd $(HERE) && $(PY) benchmarks/render.py
 	cd $(HERE) && $(PY) benchmarks/provenance.py

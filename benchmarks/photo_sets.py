@@ -6,24 +6,16 @@ light, tilt, blur, noise, sunglasses. `likeness_identity` compares the faces of 
 
 from __future__ import annotations
 
-import argparse
 import io
-import sys
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Any
-
-if not __package__:
-    # Run as a script, Python looks here first, where likeness.py would hide the package of that name.
-    sys.path[0] = str(Path(__file__).parent.parent)
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from benchmarks.portraits import FETCH, read_held_out
-from benchmarks.report import Figure, publish
+from benchmarks.report import Figure
 from likeness.packs import is_identity_installed
 from likeness.photos import PhotoError, crop_face, decode_photo
 from likeness.photos.duplicates import Thumbnail, find_duplicates, make_thumbnail
@@ -176,18 +168,3 @@ def _tilt(picture: Pixels, degrees: float) -> Pixels:
     height, width = picture.shape[:2]
     matrix = cv2.getRotationMatrix2D((width / 2, height * 0.4), degrees, 0.9)
     return np.asarray(cv2.warpAffine(picture, matrix, (width, height), borderMode=cv2.BORDER_REPLICATE), np.uint8)
-
-
-def main() -> int:
-    """Read the portraits, measure, publish."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--photos", type=Path, required=True, help=f"folder of portraits: {FETCH}")
-    parser.add_argument("--people", type=int, default=50, help="how many of the held-out people (default 50)")
-    parser.add_argument("--out", type=Path)
-    arguments = parser.parse_args()
-    figures = photo_set_figures(read_held_out(arguments.photos, arguments.people))
-    return publish("photo_sets", figures, {"people": str(arguments.people)}, arguments.out)
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -2,7 +2,8 @@
 
 Held-out portraits are turned, tilted, cropped tight, pasted into scenes and worn over, and must be accepted; each crop
 is compared with that of the same person upright. Headless and covered ones, groups, faces that are too far away, and
-pictures of anything else must be refused, each with a reason that is true for it.
+pictures of anything else must be refused, each with a reason that is true for it. In sets, copies of a picture and
+strangers must be found.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 
 from benchmarks import photo_variants as variants
+from benchmarks.photo_sets import photo_set_figures
 from benchmarks.portraits import FETCH, FETCH_LARGE, read_held_out
 from benchmarks.report import Figure, publish
 from likeness.photos import Crop, PhotoError, crop_face
@@ -187,10 +189,12 @@ def main() -> int:
     parser.add_argument("--people", type=int, default=50, help="how many of the held-out people (default 50)")
     parser.add_argument("--out", type=Path)
     arguments = parser.parse_args()
-    portraits = read_held_out(arguments.photos, arguments.people)
+    people = read_held_out(arguments.photos, arguments.people)
+    portraits = list(people)
     if arguments.large is not None:
         portraits += read_held_out(arguments.large, arguments.people, all_there=False)
     tally, figures = measure(portraits, arguments.people)
+    figures += photo_set_figures(people)
     for kind, outcomes in tally.outcomes.items():
         Console().print(f"{kind}: {', '.join(f'{count} {outcome}' for outcome, count in outcomes.most_common())}")
     return publish("photos", figures, {"portraits": str(len(portraits))}, arguments.out)
