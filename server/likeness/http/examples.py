@@ -121,7 +121,12 @@ BODIES: Final[dict[str, Any]] = {
     "setPicture": AvatarChoice(_AVATAR),
     "postStory": NewStory(_AVATAR, "Hello"),
 }
-_BAD: Final = BadPhoto(1, "photo 2", "no_face", "No face was found. Use a photo that shows the face from the front.")
+_BAD: Final = BadPhoto(
+    1,
+    "photo 2",
+    "no_face",
+    "No face was found. Use a photo that shows the whole face from the front, uncovered, in good light.",
+)
 ERRORS: Final[dict[int, LikenessError]] = {
     400: InputError("This cursor is none that the server gave. Start without one."),
     401: UnauthorizedError("The token has expired. Get a new one from the platform."),

@@ -204,7 +204,9 @@ class QuotaView(msgspec.Struct, frozen=True):
 
 
 class PhotoCheck(msgspec.Struct, frozen=True):
-    """A photo that would be accepted; `quality` is 0..1, by its light, sharpness, and the face's size and tilt."""
+    """A photo that would be accepted; `quality` is 0..1, by sharpness, light, and how large, frontal and whole the
+    face is.
+    """
 
     accepted: bool
     quality: Annotated[float, Meta(ge=0, le=1)]
