@@ -10,6 +10,7 @@ import numpy as np
 import skimage.data
 from numpy.typing import NDArray
 
+from benchmarks.side_view import OVAL, turn_head
 from likeness.photos.landmarks import CHIN, LEFT_EYE, MOUTH, RIGHT_EYE, Landmarks
 from miniature.backdrops import draw_backdrop
 
@@ -24,36 +25,10 @@ SCENERY = (
     *("brick", "cat", "cell", "clock", "coffee", "coins", "colorwheel", "grass", "gravel", "horse", "logo", "moon"),
     *("page", "retina", "rocket", "text", "hubble_deep_field", "immunohistochemistry"),
 )
-# Outline of the face in MediaPipe's mesh, from the forehead clockwise, and the nose's bridge and wings.
-OVAL = (
-    *(10, 338, 297, 332, 284, 251, 389, 356, 454, 323, 361, 288, 397, 365, 379, 378, 400, 377, 152),
-    *(148, 176, 149, 150, 136, 172, 58, 132, 93, 234, 127, 162, 21, 54, 103, 67, 109),
-)
+# What a medical mask covers, in MediaPipe's mesh: the nose's bridge and wings, cheeks and chin.
 MASKED = (
-    197,
-    126,
-    50,
-    187,
-    147,
-    177,
-    215,
-    172,
-    136,
-    150,
-    176,
-    148,
-    152,
-    377,
-    400,
-    379,
-    365,
-    397,
-    435,
-    401,
-    376,
-    411,
-    280,
-    355,
+    *(197, 126, 50, 187, 147, 177, 215, 172, 136, 150, 176, 148),
+    *(152, 377, 400, 379, 365, 397, 435, 401, 376, 411, 280, 355),
 )
 
 
@@ -135,6 +110,12 @@ def headless_photos(portrait: Pixels, face: Landmarks) -> Iterator[Pixels]:
     yield np.ascontiguousarray(portrait[: max(16, int(parts.right_eye[1] - 0.5 * parts.apart))])
 
 
+def side_photos(portrait: Pixels, face: Landmarks) -> Iterator[Pixels]:
+    """The head turned to either side by 75 degrees."""
+    for degrees in (-75, 75):
+        yield turn_head(portrait, face, degrees)
+
+
 def far_photo(portrait: Pixels, face: Landmarks, width: float, seed: int) -> Pixels:
     """The face so many pixels wide, in a scene of 1200 x 900."""
     rng = np.random.default_rng(seed)
@@ -156,10 +137,10 @@ def group_photo(portraits: list[Pixels], seed: int) -> Pixels:
     return photo
 
 
-def empty_photos(count: int) -> Iterator[Pixels]:
-    """Photographs, figures and drawn scenes without a face."""
-    yield from (_photograph(name) for name in SCENERY)
-    yield from (scene(1000 + seed) for seed in range(count - len(SCENERY)))
+def empty_photos(count: int) -> Iterator[tuple[str, Pixels]]:
+    """Named pictures without a face: photographs and figures, then drawn scenes."""
+    yield from (("a photograph or figure", _photograph(name)) for name in SCENERY)
+    yield from (("a drawn scene", scene(1000 + seed)) for seed in range(count - len(SCENERY)))
 
 
 def scene(seed: int, width: int = SCENE, height: int = SCENE) -> Pixels:

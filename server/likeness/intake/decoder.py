@@ -13,7 +13,6 @@ import socket
 import sys
 import time
 from collections.abc import Collection, Sequence
-from contextlib import suppress
 from typing import BinaryIO, Final
 
 import cv2
@@ -36,7 +35,8 @@ from likeness.intake.messages import (
     Reviewed,
 )
 from likeness.packs import load_tried
-from likeness.photos import MOST, MOST_BYTES, crop_face, read_photo
+from likeness.photos import MOST, MOST_BYTES, read_photo
+from likeness.photos.face_networks import load_networks
 from likeness.photos.heif import limit_threads
 from likeness_plugins import Catalogue
 
@@ -122,8 +122,7 @@ def _warm_up(without: Collection[str]) -> Catalogue:
     """Load what the first photo would have to wait for: plugins, their models and the face networks."""
     catalogue = load_tried(without)
     catalogue.prepare_reviews()
-    with suppress(PhotoError):  # there is no face in the dark, but the networks are loaded then
-        crop_face(np.zeros((64, 64, 3), np.uint8))
+    load_networks()
     return catalogue
 
 

@@ -20,11 +20,11 @@ EVERY_WAY: Final = (0, 1, 2, 3)
 FULL: Final = 1.0
 WITH_MARGIN: Final = 0.6
 # Tiles overlap by half; smaller ones than this would find only faces that are too small to use.
-SMALLEST_TILE: Final = 384
+MIN_TILE_PX: Final = 384
 # Boxes are of one face when their middles are nearer than this share of the larger one's side, and of one way up when
 # their tilts differ by fewer degrees.
 SAME_PLACE: Final = 0.5
-OTHER_WAY: Final = 60.0
+OTHER_WAY_DEG: Final = 60.0
 _MIDDLES: Final = (np.arange(CELLS) + 0.5) / CELLS * SIDE
 _ANCHORS: Final = np.stack(np.meshgrid(_MIDDLES, _MIDDLES), axis=-1).reshape(-1, 1, 2)
 
@@ -63,7 +63,7 @@ def detect_in_tiles(photo: Mipmap, turns: Iterable[int], least: float) -> list[D
     found: list[Detection] = []
     for parts, ways in ((2, turns), (4, UPRIGHT)):
         side = max(height, width) // parts
-        if found or side < SMALLEST_TILE:
+        if found or side < MIN_TILE_PX:
             break
         for left, top in _tiles(width, height, side):
             tile = photo.part(left, top, side)
@@ -86,7 +86,7 @@ def strongest(found: Iterable[Detection]) -> list[Detection]:
 def _same(one: Detection, other: Detection) -> bool:
     apart = np.hypot(one.x - other.x, one.y - other.y)
     turned = abs((one.tilt - other.tilt + 180) % 360 - 180)
-    return bool(apart < SAME_PLACE * max(one.side, other.side) and turned < OTHER_WAY)
+    return bool(apart < SAME_PLACE * max(one.side, other.side) and turned < OTHER_WAY_DEG)
 
 
 def _frame(photo: Mipmap, fill: float) -> tuple[Pixels, float, int, int]:

@@ -27,6 +27,13 @@ def run_landmarks(rgb: NDArray[np.uint8]) -> tuple[NDArray[np.float32], float]:
     return points.reshape(-1, 3), float(logit.item())
 
 
+def load_networks() -> None:
+    """Load all that a photo needs, for a process that may open no more files afterwards."""
+    for name in ("face_detector", "face_landmarks"):
+        _session(name)
+    feature_templates()
+
+
 @cache
 def feature_templates() -> dict[str, NDArray[np.float32]]:
     """Mean pictures of eyes and mouths, float32 [n, h, w], as `canonical` crops of 192 pixels show them."""

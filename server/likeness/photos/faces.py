@@ -29,16 +29,19 @@ from likeness.photos.landmarks import Landmarks, trace_face
 from likeness.photos.mipmap import Mipmap
 
 # The detector's score that is worth a look at the landmarks, and the product of score and presence that makes a face.
-LEAST_SCORE: Final = 0.4
-LEAST_EVIDENCE: Final = 0.42
+MIN_SCORE: Final = 0.4
+MIN_EVIDENCE: Final = 0.42
 # An upright detection of this score is taken without trying the other three turns.
 SURE_SCORE: Final = 0.7
-SURE_TILT: Final = 40.0
-MOST_CANDIDATES: Final = 8
-SMALLEST_WIDTH: Final = 40
+SURE_TILT_DEG: Final = 40.0
+MAX_CANDIDATES: Final = 8
+MIN_WIDTH_PX: Final = 40
 # Whoever is this much narrower than the widest face stands in the background.
 SECOND_FACE: Final = 0.6
-MOST_YAW: Final = 52.0
+# The landmarks' yaw falls short of the true one: about 33 for faces turned by 45 degrees, 42 for 60. A face that shows
+# neither eyes nor mouth is said to be turned away, and not covered, from the second on.
+MAX_YAW_DEG: Final = 41.0
+HIDING_YAW_DEG: Final = 30.0
 # A face that is narrower than this share of the photo's longer side may have others beside it that only tiles show.
 SMALL_SHARE: Final = 0.08
 
@@ -68,12 +71,14 @@ def find_face(photo: Mipmap) -> Face:
     face = faces[0]
     if len(faces) > 1 and faces[1].width >= SECOND_FACE * face.width:
         raise PhotoError("several_faces", "There is more than one face. Use a photo of one person alone.")
-    if face.width < SMALLEST_WIDTH:
+    if face.width < MIN_WIDTH_PX:
         raise PhotoError("too_small", "The face is too small. Use a photo taken from nearer, or of more pixels.")
-    if not any(look_at_features(photo, face.landmarks)):
-        raise PhotoError("face_covered", "Eyes and mouth are covered. Use a photo that shows the face.")
-    if abs(face.landmarks.yaw) > MOST_YAW:
+    turned = abs(face.landmarks.yaw)
+    seen = any(look_at_features(photo, face.landmarks))
+    if turned > MAX_YAW_DEG or (not seen and turned > HIDING_YAW_DEG):
         raise PhotoError("turned_away", "The face is seen from the side. Use a photo that shows it from the front.")
+    if not seen:
+        raise PhotoError("face_covered", "Eyes and mouth are covered. Use a photo that shows the face.")
     return face
 
 
@@ -85,7 +90,7 @@ def believed_faces(photo: Mipmap) -> list[Face]:
         if faces:
             break
     if faces and max(face.width for face in faces) < SMALL_SHARE * max(photo.size):
-        faces += _confirmed(photo, detect_in_tiles(photo, UPRIGHT, LEAST_SCORE))
+        faces += _confirmed(photo, detect_in_tiles(photo, UPRIGHT, MIN_SCORE))
     return _once_each(faces)
 
 
@@ -105,22 +110,22 @@ def _apart(one: Face, other: Face) -> bool:
 
 def _looks(photo: Mipmap) -> Iterator[list[Detection]]:
     """Detections from the quickest look to the most thorough."""
-    found = detect(photo, UPRIGHT, FULL, LEAST_SCORE)
-    if found and found[0].score >= SURE_SCORE and abs(found[0].tilt) <= SURE_TILT:
+    found = detect(photo, UPRIGHT, FULL, MIN_SCORE)
+    if found and found[0].score >= SURE_SCORE and abs(found[0].tilt) <= SURE_TILT_DEG:
         yield found
-    found = strongest([*found, *detect(photo, EVERY_WAY[1:], FULL, LEAST_SCORE)])
+    found = strongest([*found, *detect(photo, EVERY_WAY[1:], FULL, MIN_SCORE)])
     yield found
-    found = strongest([*found, *detect(photo, EVERY_WAY, WITH_MARGIN, LEAST_SCORE)])
+    found = strongest([*found, *detect(photo, EVERY_WAY, WITH_MARGIN, MIN_SCORE)])
     yield found
-    yield detect_in_tiles(photo, EVERY_WAY, LEAST_SCORE)
+    yield detect_in_tiles(photo, EVERY_WAY, MIN_SCORE)
 
 
 def _confirmed(photo: Mipmap, found: list[Detection]) -> list[Face]:
     """The faces among the best detections."""
     faces = []
-    for detection in found[:MOST_CANDIDATES]:
+    for detection in found[:MAX_CANDIDATES]:
         landmarks = trace_face(photo, detection)
         evidence = detection.score * landmarks.presence
-        if evidence >= LEAST_EVIDENCE:
+        if evidence >= MIN_EVIDENCE:
             faces.append(Face(evidence, face_width(landmarks), canonical_square(landmarks), landmarks))
     return faces
