@@ -24,7 +24,12 @@ def face_width(landmarks: Landmarks) -> float:
 def canonical_square(landmarks: Landmarks) -> Square:
     """The crop's place in the photo; it may reach beyond the photo's borders."""
     x, y, _ = (landmarks.middle(LEFT_EYE) + landmarks.middle(RIGHT_EYE)) / 2
-    side, angle = SIDE_WIDTHS * face_width(landmarks), np.radians(landmarks.tilt)
+    return square_below(float(x), float(y), landmarks.eye_distance, landmarks.tilt)
+
+
+def square_below(x: float, y: float, eye_distance: float, tilt: float) -> Square:
+    """The same for eyes around (x, y), all in photo pixels, and the clockwise tilt in degrees."""
+    side, angle = SIDE_WIDTHS * FACE_WIDTH * eye_distance, np.radians(tilt)
     # The crop's middle lies below the eyes, along the tilted vertical.
     drop = (0.5 - EYE_HEIGHT) * side
-    return Square(float(x - np.sin(angle) * drop), float(y + np.cos(angle) * drop), side, landmarks.tilt)
+    return Square(float(x - np.sin(angle) * drop), float(y + np.cos(angle) * drop), side, tilt)

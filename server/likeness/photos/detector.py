@@ -30,13 +30,24 @@ _ANCHORS: Final = np.stack(np.meshgrid(_MIDDLES, _MIDDLES), axis=-1).reshape(-1,
 
 
 class Detection(msgspec.Struct, frozen=True):
-    """A possible face: score 0..1, centre and side of its box in pixels, clockwise tilt of the eyes in degrees."""
+    """A possible face: score 0..1, centre and side of its box in pixels, clockwise tilt of the eyes in degrees; and the
+    middle between the eyes, and their distance, in pixels.
+    """
 
     score: float
     x: float
     y: float
     side: float
     tilt: float
+    eyes_x: float
+    eyes_y: float
+    eye_distance: float
+
+    def moved(self, right: float, down: float) -> Detection:
+        """The same face in a photo that begins so many pixels further left and up."""
+        return msgspec.structs.replace(
+            self, x=self.x + right, y=self.y + down, eyes_x=self.eyes_x + right, eyes_y=self.eyes_y + down
+        )
 
 
 def detect(photo: Mipmap, turns: Iterable[int], fill: float, least: float) -> list[Detection]:
@@ -67,10 +78,7 @@ def detect_in_tiles(photo: Mipmap, turns: Iterable[int], least: float) -> list[D
             break
         for left, top in _tiles(width, height, side):
             tile = photo.part(left, top, side)
-            found += [
-                msgspec.structs.replace(each, x=each.x + left, y=each.y + top)
-                for each in detect(tile, ways, FULL, least)
-            ]
+            found += [each.moved(left, top) for each in detect(tile, ways, FULL, least)]
     return strongest(found)
 
 
@@ -111,9 +119,17 @@ def _turn_back(points: NDArray[np.float64], turn: int) -> NDArray[np.float64]:
 
 def _detection(score: float, points: NDArray[np.float64], side: float) -> Detection:
     """From centre, size and keypoints (right eye, left eye, nose, mouth, ears) in photo pixels."""
-    across = points[3] - points[2]
-    x, y = points[0]
-    return Detection(score, float(x), float(y), side, float(np.degrees(np.arctan2(across[1], across[0]))))
+    (x, y), (eyes_x, eyes_y), across = points[0], (points[2] + points[3]) / 2, points[3] - points[2]
+    return Detection(
+        score,
+        float(x),
+        float(y),
+        side,
+        tilt=float(np.degrees(np.arctan2(across[1], across[0]))),
+        eyes_x=float(eyes_x),
+        eyes_y=float(eyes_y),
+        eye_distance=float(np.hypot(*across)),
+    )
 
 
 def _tiles(width: int, height: int, side: int) -> Iterator[tuple[int, int]]:

@@ -12,7 +12,7 @@ import msgspec
 import numpy as np
 
 from likeness.errors import PhotoError
-from likeness.photos.canonical import canonical_square, face_width
+from likeness.photos.canonical import canonical_square, face_width, square_below
 from likeness.photos.detector import (
     EVERY_WAY,
     FULL,
@@ -23,7 +23,7 @@ from likeness.photos.detector import (
     detect_in_tiles,
     strongest,
 )
-from likeness.photos.features import look_at_features
+from likeness.photos.features import is_painted_over, look_at_features
 from likeness.photos.geometry import Square
 from likeness.photos.landmarks import Landmarks, trace_face
 from likeness.photos.mipmap import Mipmap
@@ -44,6 +44,10 @@ MAX_YAW_DEG: Final = 41.0
 HIDING_YAW_DEG: Final = 30.0
 # A face that is narrower than this share of the photo's longer side may have others beside it that only tiles show.
 SMALL_SHARE: Final = 0.08
+# A detection of this score that the landmarks deny is a covered face, if there is paint where eyes and mouth would be.
+HIDDEN_SCORE: Final = 0.46
+NO_FACE: Final = "No face was found. Use a photo that shows the whole face from the front, uncovered, in good light."
+COVERED: Final = "Eyes and mouth are covered. Use a photo that shows the face."
 
 
 class Face(msgspec.Struct, frozen=True):
@@ -63,11 +67,10 @@ def find_face(photo: Mipmap) -> Face:
     face_covered.
     """
     faces = sorted(believed_faces(photo), key=lambda face: -face.width)
+    if not faces and _is_hidden(photo):
+        raise PhotoError("face_covered", COVERED)
     if not faces:
-        raise PhotoError(
-            "no_face",
-            "No face was found. Use a photo that shows the whole face from the front, uncovered, in good light.",
-        )
+        raise PhotoError("no_face", NO_FACE)
     face = faces[0]
     if len(faces) > 1 and faces[1].width >= SECOND_FACE * face.width:
         raise PhotoError("several_faces", "There is more than one face. Use a photo of one person alone.")
@@ -78,8 +81,16 @@ def find_face(photo: Mipmap) -> Face:
     if turned > MAX_YAW_DEG or (not seen and turned > HIDING_YAW_DEG):
         raise PhotoError("turned_away", "The face is seen from the side. Use a photo that shows it from the front.")
     if not seen:
-        raise PhotoError("face_covered", "Eyes and mouth are covered. Use a photo that shows the face.")
+        raise PhotoError("face_covered", COVERED)
     return face
+
+
+def _is_hidden(photo: Mipmap) -> bool:
+    """Whether the detector sees a head whose eyes and mouth are painted over."""
+    return any(
+        is_painted_over(photo, square_below(each.eyes_x, each.eyes_y, each.eye_distance, each.tilt))
+        for each in detect(photo, EVERY_WAY, FULL, HIDDEN_SCORE)
+    )
 
 
 def believed_faces(photo: Mipmap) -> list[Face]:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from likeness.photos.canonical import canonical_square
 from likeness.photos.face_networks import feature_templates
-from likeness.photos.geometry import cut_square
+from likeness.photos.geometry import Square, cut_square
 from likeness.photos.landmarks import LEFT_EYE, MOUTH, RIGHT_EYE, Landmarks
 from likeness.photos.mipmap import Mipmap
 
@@ -39,16 +39,25 @@ class Visible(NamedTuple):
     mouth: bool
 
 
+def is_painted_over(photo: Mipmap, square: Square) -> bool:
+    """Whether both the eyes' and the mouth's place in a canonical square are of even colours, as stickers are."""
+    return min(_painted(_grey(photo, square))) > PAINTED
+
+
 def look_at_features(photo: Mipmap, landmarks: Landmarks) -> Visible:
     """Compare eyes and mouth with what they look like, and look for paint."""
     square = canonical_square(landmarks)
-    grey = cv2.cvtColor(cut_square(photo, square, SIDE), cv2.COLOR_RGB2GRAY).astype(np.float32)
+    grey = _grey(photo, square)
     eyes_painted, mouth_painted = (share > PAINTED for share in _painted(grey))
     matrix = square.matrix(SIDE)
     return Visible(
         eyes=not eyes_painted and _eyes(grey, landmarks, matrix) >= EYES_SEEN,
         mouth=not mouth_painted and _mouth(grey, landmarks, matrix) >= MOUTH_SEEN,
     )
+
+
+def _grey(photo: Mipmap, square: Square) -> Grey:
+    return np.asarray(cv2.cvtColor(cut_square(photo, square, SIDE), cv2.COLOR_RGB2GRAY), np.float32)
 
 
 def _painted(grey: Grey) -> list[float]:
