@@ -2,8 +2,8 @@
 
 Held-out portraits are turned, tilted, cropped tight, pasted into scenes and worn over, and must be accepted; each crop
 is compared with that of the same person upright. Headless and covered ones, heads turned to the side, groups, faces
-that are too far away, and pictures of anything else must be refused, each with a reason that is true for it. In sets, copies
-of a picture and strangers must be found.
+that are too far away, and pictures of anything else must be refused, each with a reason that is true for it. In sets,
+copies of a picture and strangers must be found.
 """
 
 from __future__ import annotations

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import msgspec
 import numpy as np
-import onnxruntime as ort
 import pytest
 from safetensors.numpy import load_file, save_file
 
@@ -27,6 +26,7 @@ from likeness_engines.built import (
     read_built,
 )
 from likeness_engines.hardware import cpu_name
+from likeness_engines.onnx_runtime import ort
 from likeness_engines.pack import file_digest, read_pack
 from likeness_engines.verify import BOUNDS, verify_built, why_not_here
 

@@ -137,10 +137,10 @@ def as_float16(model: Any) -> Any:
 @pytest.mark.parametrize(("precision", "tolerance"), [("fp16", 0.005), ("bf16", 0.1)])
 def test_half_precision_predicts_the_same(tmp_path: Path, precision: str, tolerance: float) -> None:
     """Predictions reach 7; bfloat16's weights alone, with 8 bits, move them by some hundredths."""
-    import onnxruntime
+    from likeness_engines.onnx_runtime import ort
 
     model = as_float16(graph(tmp_path / "unet.onnx", precision))
-    session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    session = ort.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
     rng, rows = np.random.default_rng(0), 3
     channels, height, width = PACK.about.latents
     inputs = {

@@ -33,7 +33,7 @@ def moving(kind: str) -> Callable[[Pixels], bytes]:
 
 
 def small(face: Pixels) -> Pixels:
-    return np.asarray(Image.fromarray(face).resize((120, 120)))
+    return np.asarray(Image.fromarray(face).resize((100, 100)))
 
 
 def noise(_: Pixels) -> bytes:

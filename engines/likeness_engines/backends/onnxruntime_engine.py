@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
-import onnxruntime as ort
 from safetensors.numpy import load_file
 
 from likeness_engines.backends.base import (
@@ -23,6 +22,7 @@ from likeness_engines.backends.base import (
 from likeness_engines.built import Built, find_built
 from likeness_engines.errors import BackendError
 from likeness_engines.hardware import Gpu, cpu_name, find_gpu, free_ram
+from likeness_engines.onnx_runtime import ort
 from likeness_engines.pack import ModelPack, WeightEntry
 
 _DTYPES: Final = {"tensor(float)": np.float32, "tensor(int64)": np.int64}

@@ -7,8 +7,9 @@ from importlib.resources import files
 from typing import Final
 
 import numpy as np
-import onnxruntime as ort
 from numpy.typing import NDArray
+
+from likeness_engines.onnx_runtime import ort
 
 # Both networks read uint8 pictures of this side, as float32 [1, SIDE, SIDE, 3].
 SIDE: Final = 192

@@ -31,12 +31,12 @@ def complain(logger: ILogger, reason: str) -> None:
 
 def open_session(model: bytes) -> Any:
     """ONNX Runtime on one core."""
-    import onnxruntime  # noqa: PLC0415 - only when there is something to run
+    from likeness_engines.onnx_runtime import ort  # noqa: PLC0415 - only when there is something to run
 
-    options = onnxruntime.SessionOptions()
+    options = ort.SessionOptions()
     options.intra_op_num_threads = 1
     options.log_severity_level = 3
-    return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+    return ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
 
 
 def dims(node: Any) -> tuple[int, ...]:
