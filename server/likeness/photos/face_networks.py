@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import cache
 from importlib.resources import files
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,7 +43,7 @@ def feature_templates() -> dict[str, NDArray[np.float32]]:
 
 
 @cache
-def _session(name: str) -> ort.InferenceSession:
+def _session(name: str) -> Any:
     """Load once, on one thread: a call takes 5 ms, and a decoder process has little room for threads."""
     options = ort.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
