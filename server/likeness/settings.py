@@ -102,7 +102,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     upload_idle_s: Annotated[float, Meta(ge=0, description="An upload that sends no byte for so long gets 408.")] = 20
     upload_total_s: Annotated[float, Meta(ge=0, description="An upload that takes longer gets 408.")] = 180
     headers_total_s: Annotated[
-        float, Meta(gt=0, description="A request whose headers take longer to come is cut off.")
+        float, Meta(gt=0, description="A request whose headers, or JSON body, take longer to come gets 408.")
     ] = 20
 
     pack: Annotated[str, Meta(description="Folder of the model pack; empty means the bundled miniature.")] = ""
