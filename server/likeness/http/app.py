@@ -14,6 +14,7 @@ from litestar.types import ASGIApp
 
 from likeness.http.checks import CheckTurns
 from likeness.http.examples import add_examples
+from likeness.http.fields import join_lists
 from likeness.http.metrics import Metrics
 from likeness.http.middleware.authentication import Authentication
 from likeness.http.middleware.base_path import BasePath
@@ -58,6 +59,8 @@ class Application:
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """One connection, or the lifespan."""
         scope = dict(scope)  # whoever serves us goes by its own
+        if "headers" in scope:
+            scope["headers"] = join_lists(scope["headers"])
         if "\0" in scope.get("path", ""):
             scope["path"] = NOWHERE  # no id or token has a NUL, and PostgreSQL takes none in a text
         await self._asgi(scope, receive, send)
