@@ -52,7 +52,7 @@ def main(arguments: Sequence[str]) -> None:
     channel = _take_channel()
     catalogue = _warm_up(limits.without)
     _confine(limits)
-    _send(channel, Ready())
+    _send(channel, Ready([problem for problem in catalogue.problems if problem.pack not in limits.without]))
     with channel.makefile("rb") as stream:
         serve(channel, stream, catalogue, limits)
 

@@ -14,6 +14,7 @@ import msgspec
 
 from likeness.errors import PhotoCode
 from likeness.photos import MOST, Thumbnail
+from likeness_plugins import Problem
 
 MOST_CROP_BYTES: Final = 1024 * 1024 * 3
 CHUNK_BYTES: Final = 65_536
@@ -53,7 +54,9 @@ class Review(msgspec.Struct, frozen=True, tag=True):
 
 
 class Ready(msgspec.Struct, frozen=True, tag=True):
-    """The decoder has imported everything and has limited itself."""
+    """The decoder has imported everything and has limited itself; what is wrong with the packs that it loaded."""
+
+    problems: list[Problem]
 
 
 class Accepted(msgspec.Struct, frozen=True, tag=True):
