@@ -1,5 +1,6 @@
 # One image for servers, workers and commands; what runs is the command. For a CPU: a GPU worker starts from an image
-# with CUDA and TensorRT and installs .[postgres,tensorrt] in the same way.
+# with CUDA and TensorRT and installs .[postgres,tensorrt] in the same way. HEIC photos need the extra heif as well,
+# which is left out here: HEVC is patented in many countries, and whoever runs this decides.
 #
 #   docker build -t likeness .
 FROM python:3.12-slim
@@ -11,7 +12,7 @@ COPY engines engines
 COPY plugins plugins
 COPY styles styles
 RUN PIP_CONSTRAINT=/srv/likeness/requirements.lock PIP_BUILD_CONSTRAINT=/srv/likeness/requirements.lock \
-    pip install --no-cache-dir ".[heif,postgres]" \
+    pip install --no-cache-dir ".[postgres]" \
     && useradd --create-home --uid 10001 likeness \
     && install --directory --owner=likeness --mode=0700 /var/lib/likeness
 

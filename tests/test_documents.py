@@ -80,3 +80,9 @@ def test_the_module_of_the_guide_is_the_templates(tmp_path: Path) -> None:
 @pytest.mark.parametrize("target", re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
 def test_every_make_target_is_documented(target: str) -> None:
     assert f"make {target}" in README
+
+
+def test_the_image_decodes_no_heic_by_itself() -> None:
+    assert "the `Dockerfile` leaves it out" in OPERATOR
+    [extras] = re.findall(r'pip install .*"\.\[(.*)\]"', (ROOT / "Dockerfile").read_text())
+    assert extras.split(",") == ["postgres"]

@@ -2,6 +2,7 @@
 
 LikenessError               code, HTTP status, exit code, and a text for users that ends with the remedy
 ├── PhotoError              one photo cannot be used; `read_photos` collects these into PhotosRefusedError
+│   └── ReviewError         a plugin's review refuses it
 ├── PhotosRefusedError      too few photos can be used; names each that cannot
 ├── PhotoCountError         too few or too many photos
 ├── PhotoFileError          files that cannot be read at all (command line)
@@ -15,7 +16,7 @@ LikenessError               code, HTTP status, exit code, and a text for users t
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar, Literal
+from typing import ClassVar, Final, Literal
 
 import msgspec
 
@@ -33,6 +34,8 @@ PhotoCode = Literal[
     "duplicate",
     "refused_by_review",
 ]
+# What a photo's refusal may have: the text of our own errors is shorter, a plugin's reason may not be.
+MOST_LETTERS: Final = 1000
 
 
 class LikenessError(Exception):
@@ -53,6 +56,13 @@ class PhotoError(LikenessError):
     def __init__(self, reason: PhotoCode, message: str) -> None:
         self.reason: PhotoCode = reason
         super().__init__(message)
+
+
+class ReviewError(PhotoError):
+    """A plugin refuses a photo, for a reason of any length: its first 1,000 letters are kept."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__("refused_by_review", reason[:MOST_LETTERS])
 
 
 class BadPhoto(msgspec.Struct, frozen=True):

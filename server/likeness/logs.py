@@ -50,14 +50,17 @@ class OnceAWhile(logging.Filter):
         self._every_s = every_s
         self._clock = clock
         self._lock = threading.Lock()
-        self._passed: dict[tuple[object, ...], float] = {}
-        self._left_out: Counter[tuple[object, ...]] = Counter()
+        self._passed: dict[tuple[str, ...], float] = {}
+        self._left_out: Counter[tuple[str, ...]] = Counter()
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Whether the record is logged."""
         if record.levelno < logging.WARNING:
             return True
-        key = (record.name, record.getMessage(), record.exc_info and record.exc_info[0], request_id.get())
+        try:
+            key = _key(record)
+        except Exception:  # a value that has no text: whoever logs it must not fail for that
+            return True
         with self._lock:
             now = self._clock()
             if now - self._passed.get(key, -math.inf) < self._every_s:
@@ -77,6 +80,14 @@ def configure_logs(level: str) -> None:
     handler.addFilter(OnceAWhile())
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
     logging.getLogger("alembic").setLevel(logging.WARNING)
+
+
+def _key(record: logging.LogRecord) -> tuple[str, ...]:
+    """Equal for records that say the same of the same request; the message is not formatted, which may fail."""
+    said = record.name, record.levelname, str(record.msg), repr(record.args), request_id.get()
+    if not record.exc_info or record.exc_info[0] is None:
+        return said
+    return *said, record.exc_info[0].__name__, str(record.exc_info[1]), *_where(record)[-1:]
 
 
 def _where(record: logging.LogRecord) -> list[str]:

@@ -194,8 +194,8 @@ class AttemptsError(ServiceError):
     code = "too_many_attempts"
     status = 429
 
-    def __init__(self, seconds: float, message: str = "Too many uploads were refused in the last hour. Try") -> None:
-        super().__init__(f"{message} again in {_span(seconds)}.")
+    def __init__(self, seconds: float, why: str = "Too many uploads were refused in the last hour.") -> None:
+        super().__init__(f"{why} Try again in {_span(seconds)}.")
         self.headers = {"Retry-After": str(math.ceil(seconds))}
 
 
@@ -203,7 +203,7 @@ class ChecksError(AttemptsError):
     """Too many photos were checked before an upload."""
 
     def __init__(self, most: int, seconds: float) -> None:
-        super().__init__(seconds, f"{most} photos were checked in the last hour. Upload without, or try")
+        super().__init__(seconds, f"{most} photos were checked in the last hour; uploads need no check.")
 
 
 class OverloadedError(ServiceError):

@@ -22,6 +22,8 @@ from likeness.addresses import is_base_path, is_network, is_origin
 from likeness.errors import SettingsError
 
 PREFIX: Final = "LIKENESS_"
+# uvicorn's own list of trusted proxies; earlier versions went by it.
+UVICORNS_PROXIES: Final = "FORWARDED_ALLOW_IPS"
 Tier = Literal["lite", "plus"]
 TIERS: Final[tuple[Tier, ...]] = typing.get_args(Tier)
 Algorithm = Literal["HS256", "RS256", "ES256", "EdDSA"]
@@ -102,7 +104,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     upload_idle_s: Annotated[float, Meta(ge=0, description="An upload that sends no byte for so long gets 408.")] = 20
     upload_total_s: Annotated[float, Meta(ge=0, description="An upload that takes longer gets 408.")] = 180
     headers_total_s: Annotated[
-        float, Meta(gt=0, description="A request whose headers take longer to come is cut off.")
+        float, Meta(gt=0, description="A request whose headers, or JSON body, take longer to come gets 408.")
     ] = 20
 
     pack: Annotated[str, Meta(description="Folder of the model pack; empty means the bundled miniature.")] = ""
@@ -184,7 +186,8 @@ def read_settings(
     values: dict[str, object] = {}
     if config is not None:
         values |= _from_file(config)
-    values |= _from_environment(os.environ if environment is None else environment)
+    environment = os.environ if environment is None else environment
+    values |= _from_environment(environment)
     values |= {name: value for name, value in (arguments or {}).items() if value is not None}
     try:
         settings = msgspec.convert(values, Settings, strict=False, dec_hook=_path)
@@ -193,6 +196,11 @@ def read_settings(
     _check_access(settings)
     _check_addresses(settings)
     _check_keys(settings)
+    if UVICORNS_PROXIES in environment and "trusted_proxies" not in values:
+        warnings.warn(
+            f"The environment variable {UVICORNS_PROXIES} is ignored. Set trusted_proxies to your proxies' addresses.",
+            stacklevel=2,
+        )
     return settings
 
 

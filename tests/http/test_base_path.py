@@ -13,7 +13,9 @@ import msgspec
 import pytest
 
 from likeness.errors import SettingsError
+from likeness.http.links import LINKS, add_base
 from likeness.http.middleware.base_path import BasePath
+from likeness.http.views import AvatarView, GenerationView
 from likeness.settings import Settings, read_settings
 from tests.http.conftest import started
 from tests.http.talk import ISSUER, SECRET, Person
@@ -247,3 +249,18 @@ def test_a_public_address_without_a_path_gets_the_root_path(public_url: str, pub
 def test_proxies_are_addresses(proxy: str) -> None:
     with pytest.raises(SettingsError, match="trusted_proxies"):
         read_settings({"trusted_proxies": [proxy]}, environment={})
+
+
+def test_links_of_this_server_alone_get_the_base_path() -> None:
+    own = dict.fromkeys(LINKS, "/v1/x")
+    others = {"upgrade_url": "/plus", "preview_url": "/pre", "curl": "/c", "caption": "/v1/x", "about": ["/v1/x"]}
+    elsewhere = {"url": "https://a.example/x", "events_url": None}
+    document = {**own, **others, "avatars": [{**own, **others}, elsewhere]}
+    based = dict.fromkeys(LINKS, "/b/v1/x")
+    expected = {**based, **others, "avatars": [{**based, **others}, elsewhere]}
+    assert msgspec.json.decode(add_base(msgspec.json.encode(document).decode(), "/b")) == expected
+
+
+def test_every_link_in_a_stored_view_is_known() -> None:
+    fields = (field.name for view in (GenerationView, AvatarView) for field in msgspec.structs.fields(view))
+    assert {name for name in fields if name.endswith("url")} == set(LINKS)

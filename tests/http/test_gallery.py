@@ -112,6 +112,25 @@ def test_an_unchanged_picture_is_not_sent_again(finished: Finished, condition: s
     assert other.headers["ETag"] != finished.ann.get(finished.picture_url).headers["ETag"]
 
 
+def test_a_list_of_tags_may_come_as_several_headers(finished: Finished) -> None:
+    tag = finished.ann.get(finished.picture_url).headers["ETag"]
+    headers = [("If-None-Match", '"other"'), ("If-None-Match", tag)]
+    assert finished.ann.get(finished.picture_url, headers=headers).status_code == 304
+
+
+@pytest.mark.parametrize(
+    ("accepted", "media_type"),
+    [
+        (["text/plain", "image/png"], "image/png"),
+        (["image/webp;q=0.5", "image/jpeg"], "image/jpeg"),
+        (["", "application/json", "image/avif"], "image/avif"),
+    ],
+)
+def test_what_is_accepted_may_come_as_several_headers(finished: Finished, accepted: list[str], media_type: str) -> None:
+    headers = [("Accept", each) for each in accepted]
+    assert finished.ann.get(finished.picture_url, headers=headers).headers["Content-Type"] == media_type
+
+
 def test_a_story_is_listed_seen_and_taken_back(bob: tuple[Person, str]) -> None:
     ann, location = bob
     [avatar] = save(ann, location, [0])

@@ -171,3 +171,23 @@ def test_a_flood_is_throttled_and_a_new_key_is_served_once_it_is_over(
     own.answer = own.answer.replace(b'"rsa"', b'"rsa-2"')
     monkeypatch.setattr("likeness.http.platform_keys.FETCH_AGAIN_S", 1e-9)
     assert ask(verify, own.token(kid="rsa-2")) == ["plus"]
+
+
+def test_asking_often_gains_no_fetches(own: Platform) -> None:
+    from likeness.http.platform_keys import PlatformKeys
+
+    now = 0.0
+    keys = PlatformKeys(own.url, "RS256", clock=lambda: now)
+
+    async def ask_for(seconds: int) -> None:
+        nonlocal now
+        for _ in range(500 * seconds):
+            now += 1 / 500
+            with pytest.raises(UnauthorizedError):
+                await keys.fitting("unknown")
+            await keys.renew()
+
+    asyncio.run(ask_for(10))
+    assert 3 <= own.asked <= 3 + 1
+    asyncio.run(ask_for(20))
+    assert 3 + 1 <= own.asked <= 3 + 3

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+from pathlib import Path
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from likeness.packs import is_identity_installed
+from likeness.settings import Settings
+from likeness_plugins import Problem
 from tests.http.conftest import Finished, People
 from tests.http.talk import SECRET, Person, named, problem
 from tests.serving import CONSENT, Server
@@ -136,3 +140,19 @@ def owners(server: Server) -> set[str]:
     found = {owner for (owner,) in server.home.rows("SELECT DISTINCT owner FROM generations")}
     assert found
     return found
+
+
+def test_health_names_what_is_wrong_with_packs_in_decoders(tmp_path: Path) -> None:
+    from likeness.cli.serve import migrate
+    from likeness.http.routes.health import is_ready
+    from likeness.http.service import Service
+    from likeness.safe import open_safe
+
+    settings = Settings(data=tmp_path)
+    migrate(settings)
+    service = Service(settings, open_safe(settings))
+    service.decoders.problems.append(Problem("heavy", "likeness_prepare_reviews failed."))
+    response = asyncio.run(is_ready.fn(service))
+    assert response.content.style_problems == ["heavy: likeness_prepare_reviews failed."]
+    service.jobs.close()
+    service.safe.database.close()

@@ -150,7 +150,7 @@ def test_one_at_a_time_and_so_many_an_hour() -> None:
 def test_too_many_checks_are_told_as_a_problem() -> None:
     found, headers = problem_of(ChecksError(CHECKS_AN_HOUR, 12.3))
     assert (found.status, found.code, headers["Retry-After"]) == (429, "too_many_attempts", "13")
-    assert "120 photos" in found.detail
+    assert found.detail == "120 photos were checked in the last hour; uploads need no check. Try again in 1 min."
 
 
 async def pieces(photo: bytes) -> AsyncIterator[bytes]:

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 import http.client
 import socket
 import threading
 from collections.abc import Iterator
-from types import SimpleNamespace
-from typing import Any
 
 import httpx
 import pytest
 
-from likeness.intake import UploadTimeoutError
 from tests.http.conftest import started
 from tests.patience import patience_s
 from tests.serving import Server
@@ -21,7 +17,7 @@ from tests.serving import Server
 
 @pytest.fixture(scope="module")
 def hasty(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """Waits half a second for a head."""
+    """Waits half a second for a head, or for a JSON body."""
     yield from started(tmp_path_factory.mktemp("hasty") / "data", "--no-worker", headers_total_s=0.5)
 
 
@@ -85,15 +81,11 @@ def test_what_takes_longer_after_its_head_is_not_cut_off(
         assert "event: cancelled" in lines
 
 
-def test_a_json_body_that_does_not_come_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    from likeness.http import app
-
-    async def silent() -> Any:
-        await asyncio.Event().wait()
-
-    monkeypatch.setattr(app, "JSON_S", 0.01)
-    route = SimpleNamespace(resolve_request_max_body_size=lambda: None)
-    scope: Any = {"type": "http", "headers": [], "route_handler": route}
-    request: Any = app._Request(scope, receive=silent)
-    with pytest.raises(UploadTimeoutError, match=r"did not come within 0\.01 s\. Check the connection"):
-        asyncio.run(request.json())
+@pytest.mark.parametrize("begun", [b"", b'{"caption": "'], ids=["nothing", "a part"])
+@pytest.mark.parametrize("route", ["PUT /v1/profile/picture", "POST /v1/stories"])
+def test_a_json_body_that_does_not_come_is_not_waited_for(line: socket.socket, route: str, begun: bytes) -> None:
+    line.sendall(f"{route} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n".encode())
+    line.sendall(b"Content-Length: 50\r\n\r\n" + begun)
+    response = refusal(line)
+    assert (response.status_code, response.json()["code"]) == (408, "upload_timeout")
+    assert "did not come within 0.5 s. Check the connection" in response.json()["detail"]

@@ -33,6 +33,11 @@ def fetch(server: Server, name: str, **headers: str) -> httpx.Response:
     return httpx.get(f"{server.client.base_url}{path}", headers={"Accept-Encoding": "identity", **headers})
 
 
+def test_encodings_may_come_as_several_headers(local: Server) -> None:
+    headers = [("Accept-Encoding", "br"), ("Accept-Encoding", "gzip")]
+    assert local.client.get("/studio/main.js", headers=headers).headers["Content-Encoding"] == "gzip"
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_every_file_is_served_as_it_is(server: Server, name: str) -> None:
     response = fetch(server, name)

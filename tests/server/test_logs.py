@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import logging
+import sys
+from typing import Any
 
 import pytest
 
@@ -43,7 +45,8 @@ def test_other_words_levels_errors_and_requests_are_other_lines() -> None:
     log = Log()
     assert log.lines("Could not erase %s yet", "photos")
     assert log.lines("Could not erase %s yet", "avatars")
-    for error in (OSError("a"), ValueError("a")):
+    assert log.lines("Could not erase %s yet", "avatars", level=logging.ERROR)
+    for error in (OSError("a"), ValueError("a"), ValueError("b")):
         assert log.lines("A sweep failed", level=logging.ERROR, exc_info=(type(error), error, None))
     for number in ("a", "b"):
         token = request_id.set(number)
@@ -55,3 +58,45 @@ def test_other_words_levels_errors_and_requests_are_other_lines() -> None:
 def test_what_is_no_warning_is_always_logged(level: int) -> None:
     log = Log()
     assert all(log.lines("request", level=level) for _ in range(10))
+
+
+def failure(first: bool) -> object:
+    """The same error from one line or another."""
+    try:
+        if first:
+            raise ValueError("a")
+        raise ValueError("a")
+    except ValueError:
+        return sys.exc_info()
+
+
+def test_the_same_error_from_another_line_is_another() -> None:
+    log = Log()
+    for first in (True, False):
+        assert log.lines("A sweep failed", level=logging.ERROR, exc_info=failure(first))
+        assert not log.lines("A sweep failed", level=logging.ERROR, exc_info=failure(first))
+
+
+class Untold:
+    """What has no text."""
+
+    def __repr__(self) -> str:
+        raise ValueError("no text")
+
+
+@pytest.mark.parametrize(
+    ("message", "args", "exc_info"),
+    [
+        ("%d bytes", ("many",), None),
+        ("%s and %s", ("one",), None),
+        ("no place", ("one",), None),
+        ("%(name)s", ({"other": 1},), None),
+        ("%s", (Untold(),), None),
+        (["a list"], (), None),
+        (Untold(), (), None),
+        ("failed", (), (ValueError, ValueError(Untold()), None)),
+    ],
+)
+def test_what_cannot_be_written_harms_nobody_who_logs_it(message: Any, args: Any, exc_info: Any) -> None:
+    record = logging.LogRecord("likeness", logging.WARNING, "", 0, message, args, exc_info)
+    assert OnceAWhile().filter(record)

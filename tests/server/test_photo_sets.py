@@ -160,6 +160,16 @@ def test_a_reviewer_may_refuse_one_photo(good: list[bytes]) -> None:
     assert [(bad.index, bad.code, bad.message) for bad in error.photos] == [(1, "refused_by_review", "Too famous.")]
 
 
+def test_the_first_thousand_letters_of_a_reason_are_kept(good: list[bytes]) -> None:
+    long = "Not you. " + "x" * 9999
+    for review_photo, review_photos in (
+        (lambda _: long, lambda _: pytest.fail("nothing to review")),
+        (lambda _: None, lambda crops: [long] * len(crops)),
+    ):
+        error = refused(good, review_photo, review_photos)
+        assert [bad.message for bad in error.photos] == [long[:1000]] * 3
+
+
 def test_a_review_of_the_set_sees_what_is_left_and_may_leave_out_more(good: list[bytes], astronaut: Pixels) -> None:
     seen = []
 

@@ -76,3 +76,11 @@ def test_every_setting_says_what_it_means() -> None:
     rows = list(setting_rows())
     assert [name for name, _, _ in rows] == list(Settings.__struct_fields__)
     assert all(meaning.endswith(".") for _, _, meaning in rows)
+
+
+def test_uvicorns_own_list_of_proxies_is_ignored_aloud() -> None:
+    environment = {"FORWARDED_ALLOW_IPS": "10.0.0.7"}
+    with pytest.warns(UserWarning, match="FORWARDED_ALLOW_IPS is ignored. Set trusted_proxies"):
+        assert read_settings(environment=environment).trusted_proxies == ("127.0.0.1", "::1")
+    environment["LIKENESS_TRUSTED_PROXIES"] = "10.0.0.7"
+    assert read_settings(environment=environment).trusted_proxies == ("10.0.0.7",)

@@ -27,7 +27,7 @@ MIGRATIONS: Final = Path(__file__).parent / "migrations"
 # Attempts at emptying SQLite's write-ahead log, while readers still look at older states of it.
 CHECKPOINTS: Final = 100
 POOL: Final = 8
-# How long anyone waits for a connection, a statement or a lock before he is told that the database does not answer.
+# How long anyone waits for a connection, a statement or a lock before they are told that the database does not answer.
 PATIENCE_S: Final = 10
 # A process that is stopped amid a transaction, or whose machine vanishes, must not hold its locks for long.
 POSTGRESQL: Final = {

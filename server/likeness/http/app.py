@@ -8,11 +8,13 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from litestar import Litestar, Request, Response
+from litestar.datastructures import State
 from litestar.di import Provide
 from litestar.types import ASGIApp
 
 from likeness.http.checks import CheckTurns
 from likeness.http.examples import add_examples
+from likeness.http.fields import join_lists
 from likeness.http.metrics import Metrics
 from likeness.http.middleware.authentication import Authentication
 from likeness.http.middleware.base_path import BasePath
@@ -34,8 +36,6 @@ from likeness.safe import open_safe
 from likeness.settings import Settings
 
 NOWHERE = "/nothing-has-this-address"
-# What a JSON body may take to come; those of the API have a few bytes.
-JSON_S = 20.0
 
 
 def create_app(settings: Settings) -> Application:
@@ -59,6 +59,8 @@ class Application:
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """One connection, or the lifespan."""
         scope = dict(scope)  # whoever serves us goes by its own
+        if "headers" in scope:
+            scope["headers"] = join_lists(scope["headers"])
         if "\0" in scope.get("path", ""):
             scope["path"] = NOWHERE  # no id or token has a NUL, and PostgreSQL takes none in a text
         await self._asgi(scope, receive, send)
@@ -93,6 +95,7 @@ class Application:
             exception_handlers={Exception: self._answer},
             openapi_config=openapi_config(),
             request_class=_Request,
+            state=State({"body_s": settings.headers_total_s}),
             lifespan=[lifespan],
             logging_config=None,
         )
@@ -108,14 +111,20 @@ class Application:
 class _Request(Request[Any, Any, Any]):
     """Refuses JSON that comes too slowly, breaks the reader in ways that Litestar does not expect, or has a NUL."""
 
+    async def body(self) -> bytes:
+        """The whole body, which Litestar awaits before it parses JSON; an upload's is streamed instead."""
+        most_s = self.app.state.body_s
+        try:
+            async with asyncio.timeout(most_s):
+                return await super().body()
+        except TimeoutError as error:
+            said = f"The body did not come within {most_s:g} s. Check the connection and send the request again."
+            raise UploadTimeoutError(said) from error
+
     async def json(self) -> Any:
         """The body as Python's own types."""
         try:
-            async with asyncio.timeout(JSON_S):
-                body = await super().json()
-        except TimeoutError as error:
-            said = f"The body did not come within {JSON_S:g} s. Check the connection and send the request again."
-            raise UploadTimeoutError(said) from error
+            body = await super().json()
         except UnicodeDecodeError as error:
             raise InputError("The body is not UTF-8. Send JSON as UTF-8.") from error
         except RecursionError as error:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
+# Paths of this server in GenerationView and in events; addresses elsewhere, such as `upgrade_url`, stay as they are.
+LINKS: Final = ("url", "events_url", "receipt_url")
+
 
 def add_base(document: str, base: str) -> bytes:
-    """JSON with the base path before each path in its members `url`, `events_url`, `receipt_url`."""
+    """JSON with the base path before each path in its members named in LINKS."""
     if not base:
         return document.encode()
     return msgspec.json.encode(_based(msgspec.json.decode(document), base))
@@ -23,6 +26,6 @@ def _based(value: Any, base: str) -> Any:
 
 
 def _link(name: str, value: Any, base: str) -> Any:
-    if name.endswith("url") and isinstance(value, str) and value.startswith("/"):
+    if name in LINKS and isinstance(value, str) and value.startswith("/"):
         return base + value
     return _based(value, base)

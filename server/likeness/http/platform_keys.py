@@ -6,6 +6,7 @@ import asyncio
 import logging
 import math
 import time
+from collections.abc import Callable
 from typing import Final
 
 import jwt
@@ -24,12 +25,14 @@ logger = logging.getLogger(__name__)
 class PlatformKeys:
     """The keys of one address that fit the configured algorithm."""
 
-    def __init__(self, url: str, algorithm: str) -> None:
+    def __init__(self, url: str, algorithm: str, clock: Callable[[], float] = time.monotonic) -> None:
         self._client = jwt.PyJWKClient(url, cache_jwk_set=False, timeout=TIMEOUT_S)
         self._algorithm = algorithm
+        self._clock = clock
         self._keys: list[jwt.PyJWK] = []
         self._asked_at = -math.inf
         self._allowance = float(FETCHES_AT_ONCE)
+        self._counted_at = clock()
         self._fetching = asyncio.Lock()
 
     async def fitting(self, kid: str | None) -> list[jwt.PyJWK]:
@@ -50,13 +53,13 @@ class PlatformKeys:
             await self._fetch()
 
     def _due(self, kid: str | None) -> bool:
-        return time.monotonic() - self._asked_at >= KEYS_LIVE_S or not self._named(kid)
+        return self._clock() - self._asked_at >= KEYS_LIVE_S or not self._named(kid)
 
     async def _fetch(self) -> None:
         """Ask the platform, off the event loop. An outage of theirs is none of ours: known keys stay."""
         if not self._may_fetch():
             return
-        self._asked_at = time.monotonic()
+        self._asked_at = self._clock()
         try:
             published = await asyncio.to_thread(self._client.get_jwk_set)
         except (jwt.PyJWTError, OSError, ValueError) as error:  # not there, or what it returns is no key set
@@ -74,7 +77,9 @@ class PlatformKeys:
         return key.algorithm_name == self._algorithm and key.public_key_use in ("sig", None)
 
     def _may_fetch(self) -> bool:
-        gained = (time.monotonic() - self._asked_at) / FETCH_AGAIN_S
+        now = self._clock()
+        gained = (now - self._counted_at) / FETCH_AGAIN_S
+        self._counted_at = now  # also where this call is denied: no span counts twice
         self._allowance = min(FETCHES_AT_ONCE, self._allowance + gained)
         if self._allowance < 1:
             return False

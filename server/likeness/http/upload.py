@@ -187,7 +187,7 @@ def encode_answer(view: GenerationView) -> str:
     return msgspec.json.encode(view).decode()
 
 
-async def view_of(service: Service, generation: str, owner: str, base: str = "") -> GenerationView:
+async def view_of(service: Service, generation: str, owner: str, base: str) -> GenerationView:
     """A generation as its user sees it now, its links below a base path."""
     return await service.read(_view, generation, owner, service.settings, base)
 
@@ -301,7 +301,7 @@ def _commit(
     sign_deletion(connection, service.safe, new.id, new.owner, what="originals", digests=digests, key="in memory")
     accepted = generations.get_owned(connection, new.id, new.owner)
     service.jobs.enqueue(connection, new.id, accepted.goes_at)
-    answer = encode_answer(_view(connection, new.id, new.owner, service.settings))
+    answer = encode_answer(_view(connection, new.id, new.owner, service.settings, base=""))
     if key is not None:
         idempotency.settle(connection, new.owner, key, content, generation=new.id, answer=answer)
     audit.note(connection, "upload", new.id, objects=len(digests))
@@ -315,7 +315,7 @@ def _expect(connection: sa.Connection, upload: str, lives_s: float) -> float:
     return now
 
 
-def _view(connection: sa.Connection, generation: str, owner: str, settings: Settings, base: str = "") -> GenerationView:
+def _view(connection: sa.Connection, generation: str, owner: str, settings: Settings, base: str) -> GenerationView:
     found = generations.get_owned(connection, generation, owner)
     position = queue.ahead_of(connection, found) if found.state == "queued" else None
     eta_s = queue.eta_s(connection, found, settings)

@@ -28,6 +28,7 @@ from likeness.intake.messages import (
     Review,
     Reviewed,
 )
+from likeness_plugins import Problem
 
 # Isolated, so that neither the working folder nor the user's site-packages is searched for modules.
 COMMAND: Final[tuple[str, ...]] = (sys.executable, "-I", "-m", "likeness.intake.decoder")
@@ -40,7 +41,7 @@ class ChildLostError(Exception):
 
 
 class Child:
-    """One decoder process; whoever started it stops it."""
+    """One decoder process; whoever started it stops it. `problems` are those of the packs in it."""
 
     def __init__(
         self,
@@ -53,6 +54,7 @@ class Child:
         self._reader = reader
         self._writer = writer
         self._limits = limits
+        self.problems: list[Problem] = []
 
     @classmethod
     async def start(cls, limits: DecoderLimits) -> Child:
@@ -127,6 +129,7 @@ class Child:
             raise DecoderStartError from error
         if not isinstance(answer, Ready):
             raise DecoderStartError
+        self.problems = answer.problems
 
     async def _ask(self, request: Request) -> None:
         await self._write(msgspec.msgpack.encode(request))

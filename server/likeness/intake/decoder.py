@@ -23,7 +23,6 @@ from numpy.typing import NDArray
 from likeness.errors import PhotoError
 from likeness.intake.messages import (
     LENGTH,
-    MOST_LETTERS,
     Accepted,
     Answer,
     DecoderLimits,
@@ -52,7 +51,7 @@ def main(arguments: Sequence[str]) -> None:
     channel = _take_channel()
     catalogue = _warm_up(limits.without)
     _confine(limits)
-    _send(channel, Ready())
+    _send(channel, Ready([problem for problem in catalogue.problems if problem.pack not in limits.without]))
     with channel.makefile("rb") as stream:
         serve(channel, stream, catalogue, limits)
 
@@ -67,8 +66,7 @@ def serve(channel: socket.socket, stream: BinaryIO, catalogue: Catalogue, limits
                 _send(channel, _photo(stream, catalogue, limits.side))
             case Review(user, count):
                 crops = [_crop(stream, limits.side) for _ in range(count)]
-                reasons = catalogue.review_photos(crops, user)
-                _send(channel, Reviewed([reason and reason[:MOST_LETTERS] for reason in reasons]))
+                _send(channel, Reviewed(catalogue.review_photos(crops, user)))
                 return
 
 
@@ -76,7 +74,7 @@ def _photo(stream: BinaryIO, catalogue: Catalogue, side: int) -> Accepted | Refu
     try:
         crop, thumbnail = read_photo(_content(stream), catalogue.review_photo, side)
     except PhotoError as error:
-        return Refused(error.reason, str(error)[:MOST_LETTERS])
+        return Refused(error.reason, str(error))
     return Accepted(crop.pixels.tobytes(), crop.quality, thumbnail)
 
 

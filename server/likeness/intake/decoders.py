@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncIterable, AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import Final, NamedTuple
@@ -14,8 +15,10 @@ from likeness.intake.child import Child, ChildLostError
 from likeness.intake.errors import DecoderStartError
 from likeness.intake.messages import Accepted, DecoderLimits, Refused
 from likeness.photos import PhotoSet, Thumbnail, check_count
+from likeness_plugins import Problem
 from likeness_plugins.catalogue import REFUSED_BY_FAILURE
 
+logger = logging.getLogger(__name__)
 _LOST: Final = Refused("not_an_image", "The picture could not be read. Save it again, or use another photo.")
 
 
@@ -113,7 +116,10 @@ def _photo_or_error(answer: Accepted | Refused) -> Thumbnail | PhotoError:
 
 
 class Decoders:
-    """At most so many decoders at once, and while open, one spare that has started already."""
+    """At most so many decoders at once, and while open, one spare that has started already.
+
+    `problems` has what is wrong with the packs in them, each once, as it was logged.
+    """
 
     def __init__(self, at_once: int, limits: DecoderLimits | None = None) -> None:
         self._turns = asyncio.Semaphore(at_once)
@@ -121,6 +127,7 @@ class Decoders:
         self._limits = limits or DecoderLimits()
         self._open = False
         self._spare: asyncio.Task[Child] | None = None
+        self.problems: list[Problem] = []
 
     async def start(self) -> None:
         """Start the spare and wait for it; raises DecoderStartError where no decoder can work at all."""
@@ -165,8 +172,16 @@ class Decoders:
                 if child.alive:
                     return child
                 await child.stop()
-        return await Child.start(self._limits)
+        return await self._start()
 
     def _keep_spare(self) -> None:
         if self._open and self._spare is None:
-            self._spare = asyncio.create_task(Child.start(self._limits))
+            self._spare = asyncio.create_task(self._start())
+
+    async def _start(self) -> Child:
+        child = await Child.start(self._limits)
+        for problem in child.problems:
+            if problem not in self.problems:
+                self.problems.append(problem)
+                logger.error("The pack %s, in a decoder: %s", problem.pack, problem.sentence)
+        return child

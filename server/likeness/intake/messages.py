@@ -12,14 +12,14 @@ from typing import Annotated, Final
 
 import msgspec
 
-from likeness.errors import PhotoCode
+from likeness.errors import MOST_LETTERS, PhotoCode
 from likeness.photos import MOST, Thumbnail
+from likeness_plugins import Problem
 
 MOST_CROP_BYTES: Final = 1024 * 1024 * 3
 CHUNK_BYTES: Final = 65_536
 # A crop and its envelope; a longer answer comes from a decoder that is no longer itself.
 MOST_ANSWER_BYTES: Final = MOST_CROP_BYTES + 4096
-MOST_LETTERS: Final = 1000
 LENGTH: Final = struct.Struct(">I")
 
 Sentence = Annotated[str, msgspec.Meta(max_length=MOST_LETTERS)]
@@ -53,7 +53,9 @@ class Review(msgspec.Struct, frozen=True, tag=True):
 
 
 class Ready(msgspec.Struct, frozen=True, tag=True):
-    """The decoder has imported everything and has limited itself."""
+    """The decoder has imported everything and has limited itself; what is wrong with the packs that it loaded."""
+
+    problems: list[Problem]
 
 
 class Accepted(msgspec.Struct, frozen=True, tag=True):
@@ -72,9 +74,9 @@ class Refused(msgspec.Struct, frozen=True, tag=True):
 
 
 class Reviewed(msgspec.Struct, frozen=True, tag=True):
-    """Why each crop is refused, or None for one that passes."""
+    """Why each crop is refused, in a plugin's words of any length, or None for one that passes."""
 
-    reasons: Annotated[list[Sentence | None], msgspec.Meta(max_length=MOST)]
+    reasons: Annotated[list[str | None], msgspec.Meta(max_length=MOST)]
 
 
 Request = NextPhoto | Review

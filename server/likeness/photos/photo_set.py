@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from likeness.errors import BadPhoto, PhotoCountError, PhotoError, PhotoResult, PhotosRefusedError
+from likeness.errors import BadPhoto, PhotoCountError, PhotoError, PhotoResult, PhotosRefusedError, ReviewError
 from likeness.photos.duplicates import Thumbnail, find_duplicates
 
 FEWEST: Final = 3
@@ -33,7 +33,7 @@ class PhotoSet:
         """Leave out usable photos that a review refuses: one reason for each, None for one that passes."""
         for index, reason in zip(self.usable, reasons, strict=True):
             if reason is not None:
-                self._refusals[index] = PhotoError("refused_by_review", reason)
+                self._refusals[index] = ReviewError(reason)
 
     def check_enough(self) -> None:
         """Raise PhotosRefusedError with every unusable photo where fewer than three are left."""

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from likeness.errors import PhotoError, PhotoResult
+from likeness.errors import PhotoError, PhotoResult, ReviewError
 from likeness.photos.crop import SIDE, Crop, crop_face
 from likeness.photos.decode import decode_photo, refuse_what_fails
 from likeness.photos.duplicates import Thumbnail, make_thumbnail
@@ -54,7 +54,7 @@ def read_photo(data: bytes, review: Callable[[Pixels], str | None], side: int = 
         crop = crop_face(rgb, side)
         thumbnail = make_thumbnail(rgb, crop.turns)
     if (reason := review(crop.pixels)) is not None:
-        raise PhotoError("refused_by_review", reason)
+        raise ReviewError(reason)
     return crop, thumbnail
 
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 # A Lite generation gives way to Plus ones for at most so long.
 LITE_WAITS_S: Final = 900
-# A user's next generation is put so far behind his one before, that others' go in between.
+# A user's next generation is put so far behind the one before, that others' go in between.
 APART_S: Final = 60
 # Before anything was measured: seconds an avatar, on two CPU cores.
 AVATAR_S: Final = 0.25

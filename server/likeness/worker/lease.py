@@ -1,7 +1,7 @@
 """A worker's lease: its own beats, and the right to declare others dead.
 
-Who was cut off from the database himself knows nothing of the others: they were too, and will beat again. So only an
-observer that has beaten without a gap for a whole lease may declare anyone dead.
+A worker that was cut off from the database itself knows nothing of the others: they were too, and will beat again. So
+only an observer that has beaten without a gap for a whole lease may declare anyone dead.
 """
 
 from __future__ import annotations

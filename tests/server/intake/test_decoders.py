@@ -25,6 +25,7 @@ import likeness.intake
 from likeness.errors import BadPhoto, PhotoCountError, PhotoResult, PhotosRefusedError
 from likeness.intake import DecodedPhoto, DecodedPhotos, Decoder, DecoderLimits, Decoders, DecoderStartError, child
 from likeness.photos import crop_face, decode_photo, read_photos
+from likeness_plugins import Problem
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="decoders are confined on Linux")
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="a decoder's /proc is closed to all but root")
@@ -298,6 +299,7 @@ import os, sys
 from likeness.intake import decoder
 
 class Reviews:
+    problems = ()
     def review_photo(self, photo):
         print("chatter", flush=True); os.write(1, b"x" * 100); os.write(2, b"x" * 100)
         assert not sys.stdin.read()
@@ -310,6 +312,41 @@ class Reviews:
 decoder.load_tried = lambda _: print("hello", flush=True) or Reviews()
 decoder.main(sys.argv[1:])
 """
+
+
+UNPREPARED = """
+from likeness_plugins import hookimpl
+
+@hookimpl
+def likeness_prepare_reviews():
+    raise RuntimeError("photos/ann.jpg")
+"""
+
+
+def test_what_is_wrong_in_a_decoder_is_told_and_logged_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    for name, code in (("unprepared", UNPREPARED), ("absent", "1 / 0")):
+        (tmp_path / f"{name}.py").write_text(code)
+        about = tmp_path / f"{name}-1.0.dist-info"
+        about.mkdir()
+        (about / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
+        (about / "entry_points.txt").write_text(f"[likeness]\n{name} = {name}\n")
+    path = f"import sys; sys.path.insert(0, {str(tmp_path)!r})\n"
+    pretend(monkeypatch, path + "from likeness.intake import decoder; decoder.main(sys.argv[1:])")
+
+    async def run() -> list[Problem]:
+        decoders = Decoders(1, DecoderLimits(without=("absent",)))
+        await decoders.start()
+        for _ in range(2):
+            async with decoders.take():
+                pass
+        await decoders.close()
+        return decoders.problems
+
+    failed = "likeness_prepare_reviews failed: RuntimeError in unprepared.py, line 6."
+    assert asyncio.run(run()) == [Problem("unprepared", failed)]
+    assert caplog.messages == [f"The pack unprepared, in a decoder: {failed}"]
 
 
 def test_a_plugin_that_prints_and_reads_does_no_harm(good: list[bytes], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -325,7 +362,7 @@ def test_the_reviews_refuse(good: list[bytes], monkeypatch: pytest.MonkeyPatch) 
     )
     bad = refused(good)
     assert codes(bad) == [(index, "refused_by_review") for index in range(3)]
-    assert bad[0].message.startswith("ann sent 3.x")
+    assert bad[0].message == "ann sent 3." + "x" * 989
 
 
 def test_a_review_that_kills_its_process_refuses(good: list[bytes], monkeypatch: pytest.MonkeyPatch) -> None:

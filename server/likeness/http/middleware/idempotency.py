@@ -43,7 +43,7 @@ class Idempotency(ASGIMiddleware):
             form = await read_upload(self._service, request, DiscardingSink())
             if not known.same(form.digest):
                 raise KeyReusedError
-            answer = known.answer or encode_answer(await view_of(self._service, known.generation, owner))
+            answer = known.answer or encode_answer(await view_of(self._service, known.generation, owner, base=""))
             response = accepted_response(known.generation, answer, base_path(scope))
             await response.to_asgi_response(app=None, request=request)(scope, receive, send)
             return

@@ -33,7 +33,8 @@ async def is_live() -> dict[str, bool]:
 async def is_ready(service: Service) -> Response[Health]:
     """Whether an upload would be accepted and drawn: database and store answer, a worker lives, avatars are signed."""
     problems = await service.run(_problems, service)
-    style_problems = [f"{each.pack}: {each.sentence}" for each in service.catalogue.problems]
+    found = dict.fromkeys([*service.catalogue.problems, *service.decoders.problems])
+    style_problems = [f"{each.pack}: {each.sentence}" for each in found]
     health = Health(not problems, problems, style_problems, faces_compared(service.catalogue))
     return Response(health, status_code=200 if health.ready else 503)
 
