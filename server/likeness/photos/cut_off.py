@@ -16,7 +16,11 @@ MIN_ROWS: Final = 0.9
 
 
 def load_rows(opened: Opened, data: bytes) -> Image.Image:
-    """Decode; of a JPEG or PNG that ends too early only the rows that are there; raises what Pillow does."""
+    """Decode; of a JPEG or PNG that ends too early only the rows that are there; raises what Pillow does.
+
+    Two kinds are refused where a browser may show something: an interlaced PNG that ends too early has all rows at a
+    low resolution, and a HEIC is not decoded in part.
+    """
     picture = opened.picture
     try:
         picture.load()
