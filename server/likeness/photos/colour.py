@@ -17,7 +17,7 @@ _SPACES: Final = {"RGB": b"RGB ", "L": b"GRAY", "CMYK": b"CMYK"}
 
 def to_full_colour(picture: Image.Image) -> Image.Image:
     """To RGB, L or CMYK of 8 bits, or with transparency to RGBA or LA: modes that can be resampled."""
-    if picture.mode.startswith("I") or picture.mode == "F":
+    if picture.mode == "I;16":
         picture = _from_deep(picture)
     if picture.has_transparency_data:
         return picture.convert("LA" if picture.mode in ("1", "L", "LA") else "RGBA")
@@ -33,10 +33,14 @@ def to_srgb(picture: Image.Image, profile: bytes | None, cicp: Cicp | None) -> I
     if cicp is not None and not cicp.is_srgb and (cicp.is_hdr or not profile):
         converted = Image.fromarray(code_points.to_srgb(np.asarray(colours.convert("RGB")), cicp))
     else:
-        converted = _through_profile(colours, profile).convert("RGB")
+        converted = _through_profile(colours, profile)
+        if converted.mode != "RGB":
+            converted = converted.convert("RGB")
     if alpha is None:
         return converted
-    return Image.composite(converted, Image.new("RGB", converted.size, "white"), alpha)
+    white = Image.new("RGB", converted.size, "white")
+    white.paste(converted, mask=alpha)
+    return white
 
 
 def _through_profile(picture: Image.Image, profile: bytes | None) -> Image.Image:
@@ -53,8 +57,8 @@ def _through_profile(picture: Image.Image, profile: bytes | None) -> Image.Image
 def _from_deep(picture: Image.Image) -> Image.Image:
     """16-bit grey to 8-bit grey; a grey that stands for transparency becomes an alpha channel."""
     values = np.asarray(picture)
-    grey = Image.fromarray((values / 257).clip(0, 255).astype(np.uint8))
+    grey = Image.fromarray((values // 257).astype(np.uint8))
     clear = picture.info.get("transparency")
     if isinstance(clear, int):
-        grey.putalpha(Image.fromarray(np.where(values == clear, 0, 255).astype(np.uint8)))
+        grey.putalpha(Image.fromarray(255 * (values != clear).astype(np.uint8)))
     return grey
