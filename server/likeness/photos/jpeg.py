@@ -15,8 +15,6 @@ from PIL import JpegImagePlugin
 from likeness.photos.opened import Opened, limit_parts
 from likeness.photos.orientation import read_orientation
 
-# JPEG decodes at 1/2, 1/4 or 1/8 of the scale for a fraction of the time; so small, but no smaller.
-MIN_DRAFT: Final = 1440
 # The frame and all tables of a sound file take some 2,000 bytes; Pillow reads them slowly.
 MAX_TABLE_BYTES: Final = 65_536
 END_OF_IMAGE: Final = b"\xff\xd9"
@@ -28,15 +26,10 @@ _APP: Final = range(0xE0, 0xF0)
 
 
 def open_jpeg(data: bytes) -> Opened:
-    """Read the header; the pixels will be decoded at a reduced scale where that leaves enough of them.
-
-    Raises what Pillow does, and ValueError.
-    """
+    """Read the header; raises what Pillow does, and ValueError."""
     drawing, exif = _split(data)
     picture = JpegImagePlugin.JpegImageFile(io.BytesIO(drawing))
-    size = picture.size
-    picture.draft(None, (MIN_DRAFT, MIN_DRAFT))
-    return Opened(picture, size, orientation=read_orientation(exif))
+    return Opened(picture, picture.size, orientation=read_orientation(exif))
 
 
 def _split(data: bytes) -> tuple[bytes, bytes]:

@@ -17,7 +17,7 @@ MAX_PARTS: Final = 20_000
 
 
 class Opened(NamedTuple):
-    """`size` is the whole picture's, width before height; the picture may decode at a reduced scale.
+    """`size` is the whole picture's, width before height; a JPEG may be decoded at a reduced scale.
 
     `padded` says that the file lacked its last bytes and got zeros in their place: its last rows are spoilt.
     """
