@@ -30,8 +30,8 @@ class DecoderLimits(msgspec.Struct, frozen=True):
     `without`.
 
     64 megapixels, the most that a photo may have, were seen to take up to 1.7 GiB of address space and 3.3 s for crops
-    of 256 pixels, and 2.4 GiB and 8.0 s for 1,024 (WebP with transparency and a profile, turned). The others for 1,024:
-    AVIF 1.9 GiB and 5.5 s, PNG 1.9 and 4.5 (HDR 1.4 and 6.6), JPEG 1.3 and 3.0, HEIC 1.3 and 3.3.
+    of 256 pixels, and 2.4 GiB and 5.5 s for 1,024 (WebP with transparency and a profile, turned). The others for 1,024:
+    AVIF 1.9 GiB and 3.8 s, PNG 1.7 and 3.2 (HDR 1.4 and 6.6), JPEG 1.3 and 3.0, HEIC 1.3 and 3.3.
     """
 
     side: int = 256

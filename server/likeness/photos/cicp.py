@@ -134,11 +134,11 @@ def _to_xyz(primaries: int) -> NDArray[np.float64]:
 
 def _encode(light: Floats) -> NDArray[np.uint8]:
     """Linear light to sRGB's values, in steps of a 20th of one."""
-    return _srgb_values()[(light.clip(0, 1) * 65_535 + 0.5).astype(np.uint16)]
+    return srgb_values()[(light.clip(0, 1) * 65_535 + 0.5).astype(np.uint16)]
 
 
 @cache
-def _srgb_values() -> NDArray[np.uint8]:
+def srgb_values() -> NDArray[np.uint8]:
     """The values of linear light in 65,536 steps."""
     light = np.linspace(0, 1, 65_536)
     values = np.where(light <= 0.0031308, light * 12.92, 1.055 * light ** (1 / 2.4) - 0.055)

@@ -70,9 +70,9 @@ def decode_file(data: bytes, side: int) -> Decoded:
         if max(picture.size) > longest:
             picture.thumbnail((longest, longest), Image.Resampling.BOX, reducing_gap=2.0)
         profile = opened.picture.info.get("icc_profile")
-        upright = to_srgb(turn_upright(picture, opened.orientation), profile, opened.cicp)
+        pixels = to_srgb(turn_upright(picture, opened.orientation), profile, opened.cicp)
         width, height = opened.size
-        return Decoded(np.asarray(upright), FileSize(width * height, len(data)))
+        return Decoded(pixels, FileSize(width * height, len(data)))
 
 
 @contextmanager
