@@ -18,7 +18,7 @@ from PIL import Image
 from benchmarks.report import Figure
 from likeness.packs import is_identity_installed
 from likeness.photos import PhotoError, crop_face, decode_photo
-from likeness.photos.duplicates import Thumbnail, find_duplicates, make_thumbnail
+from likeness.photos.duplicates import FileSize, Thumbnail, find_duplicates, make_thumbnail
 from likeness_identity.faces import EYE_DISTANCE, EYES_X, EYES_Y, embed
 from likeness_identity.groups import find_strangers
 
@@ -143,7 +143,7 @@ def _crops(pictures: Iterator[Pixels]) -> Iterator[Pixels]:
 
 
 def _thumbnail(picture: Pixels) -> Thumbnail:
-    return make_thumbnail(np.ascontiguousarray(picture), 0)
+    return make_thumbnail(np.ascontiguousarray(picture), 0, FileSize(picture.size, 0))
 
 
 def _are_same(one: Thumbnail, other: Thumbnail) -> bool:

@@ -14,7 +14,8 @@ from PIL import Image
 
 from benchmarks.demo import write_photos
 from likeness.photos import PhotosRefusedError, ReadPhotos, crop_face, decode_photo, read_photos
-from likeness.photos.duplicates import Thumbnail, find_duplicates, make_thumbnail
+from likeness.photos.decode import decode_file
+from likeness.photos.duplicates import FileSize, Thumbnail, find_duplicates, make_thumbnail
 
 Pixels = NDArray[np.uint8]
 
@@ -45,13 +46,15 @@ def moved(pixels: Pixels, share: float) -> Pixels:
 
 
 def thumbnail(data: bytes, turns: int = 0) -> Thumbnail:
-    return make_thumbnail(decode_photo(data), turns)
+    decoded = decode_file(data, 256)
+    return make_thumbnail(decoded.pixels, turns, decoded.size)
 
 
 def are_same(one: Thumbnail, other: Thumbnail) -> bool:
-    return find_duplicates({0: one, 1: other}) == {1: 0}
+    return len(find_duplicates({0: one, 1: other})) == 1
 
 
+SIZE = FileSize(2000, 900)
 SIDEWAYS = Image.Exif()
 SIDEWAYS[0x0112] = 6  # show it turned clockwise
 COPIES: dict[str, Callable[[Pixels], bytes]] = {
@@ -93,15 +96,30 @@ def test_another_photo_is_another_picture(astronaut: Pixels, change: Callable[[P
     assert not are_same(thumbnail(encode(astronaut)), thumbnail(encode(change(astronaut))))
 
 
-def test_the_first_of_several_copies_is_named(astronaut: Pixels) -> None:
+def test_the_first_of_equal_copies_is_named(astronaut: Pixels) -> None:
     one, other = thumbnail(encode(astronaut)), thumbnail(encode(astronaut[:, ::-1]))
     assert find_duplicates({0: one, 2: other, 3: one, 5: one, 6: other}) == {3: 0, 5: 0, 6: 2}
 
 
+@pytest.mark.parametrize(
+    ("scale", "options"),
+    [(0.5, {"quality": 95}), (1, {"quality": 40}), (0.5, {"kind": "PNG"})],
+    ids=["smaller", "of lower quality", "smaller, with more bytes"],
+)
+def test_the_best_copy_is_used_wherever_it_stands(astronaut: Pixels, scale: float, options: dict[str, Any]) -> None:
+    """A file of 12 megapixels is decoded at a reduced scale, and counts as 12 all the same."""
+    large = scaled(astronaut, 6 if scale < 1 else 1)
+    worse, best = encode(scaled(large, scale), **options), encode(large, quality=90)
+    mirrored, cut = encode(large[:, ::-1]), encode(large[: len(large) * 3 // 4])
+    results = read([worse, mirrored, best, cut]).results
+    assert [result.reason for result in results] == ["duplicate", None, None, None]
+    assert results[0].message == "This is the same picture as 2.jpg. Use another one."
+
+
 def test_pictures_of_one_colour_are_no_error() -> None:
-    black = make_thumbnail(np.zeros((50, 40, 3), np.uint8), 0)
+    black = make_thumbnail(np.zeros((50, 40, 3), np.uint8), 0, SIZE)
     assert are_same(black, black)
-    assert not are_same(black, make_thumbnail(np.full((50, 40, 3), 9, np.uint8), 0))
+    assert not are_same(black, make_thumbnail(np.full((50, 40, 3), 9, np.uint8), 0, SIZE))
 
 
 def read(

@@ -67,9 +67,20 @@ def test_a_phones_multi_picture_file_is_its_first_picture(astronaut: Pixels) -> 
     assert decode_photo(data).shape == astronaut.shape
 
 
-def test_48_megapixels_are_shrunk_while_decoding(astronaut: Pixels) -> None:
-    large = encode(cv2.resize(astronaut, (8000, 6000), interpolation=cv2.INTER_LINEAR).astype(np.uint8), quality=60)
-    assert max(decode_photo(large).shape) <= 2048
+@pytest.mark.parametrize("kind", ["JPEG", "PNG"])
+@pytest.mark.parametrize(("side", "longest"), [(256, 2048), (512, 4096), (1024, 6000)])
+def test_a_photo_is_shrunk_as_far_as_its_crop_allows(astronaut: Pixels, kind: str, side: int, longest: int) -> None:
+    large = encode(np.asarray(cv2.resize(astronaut, (6000, 4500), interpolation=cv2.INTER_NEAREST), np.uint8), kind)
+    assert 0.7 * longest <= max(decode_photo(large, side).shape) <= longest
+
+
+def test_a_large_crop_of_a_small_face_is_cut_from_all_pixels_of_the_file(astronaut: Pixels) -> None:
+    scene = np.full((3000, 4000, 3), 120, np.uint8)
+    scene[:2000, 1000:3000] = cv2.resize(astronaut, (2000, 2000), interpolation=cv2.INTER_CUBIC)
+    photo = encode(scene)
+    small, large = (crop_face(decode_photo(photo, side), side).face.square.side for side in (256, 1024))
+    assert large == pytest.approx(2 * small, rel=0.05)
+    assert large > 800
 
 
 def test_transparent_pixels_become_white() -> None:

@@ -23,7 +23,7 @@ _LOST: Final = Refused("not_an_image", "The picture could not be read. Save it a
 
 
 class DecodedPhoto(msgspec.Struct, frozen=True):
-    """An accepted crop: uint8 [256, 256, 3] RGB as bytes, and its quality 0..1."""
+    """An accepted crop: uint8 [side, side, 3] RGB as bytes, of the side that the pack wants, and its quality 0..1."""
 
     pixels: bytes
     quality: float

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from likeness.photos.cicp import Cicp
+from likeness.photos.opened import limit_parts
 
 
 class _Box(NamedTuple):
@@ -75,7 +76,7 @@ def _indices(data: bytes, box: _Box, wanted: int) -> Iterator[int]:
     head = ">HB" if version == 0 else ">IB"
     form, mask = (">H", 0x7FFF) if flags[2] & 1 else ("B", 0x7F)
     at = box.start + 8
-    for _ in range(count):
+    for _ in limit_parts(range(count)):
         item, properties = struct.unpack_from(head, data, at)
         at += struct.calcsize(head)
         if item == wanted:
@@ -88,6 +89,11 @@ def _indices(data: bytes, box: _Box, wanted: int) -> Iterator[int]:
 
 
 def _boxes(data: bytes, start: int, end: int) -> Iterator[_Box]:
+    """Raises ValueError where there are too many."""
+    return limit_parts(_walk(data, start, end))
+
+
+def _walk(data: bytes, start: int, end: int) -> Iterator[_Box]:
     while start + 8 <= min(end, len(data)):
         size, kind = struct.unpack_from(">I4s", data, start)
         head = 8

@@ -14,6 +14,11 @@ HLG: Final = 18
 # ITU-R BT.2408: what white paper has in HDR, and the peak that programmes are made for.
 WHITE_NITS: Final = 203
 PEAK_NITS: Final = 1000
+# The root of light over white, up to 10,000 nits, in steps that no eye sees.
+MAX_ROOT: Final = 7.1
+TONE_STEPS: Final = 8192
+# The light of a whole picture of 64 megapixels would take gigabytes.
+BAND_ROWS: Final = 64
 # Chromaticities x, y of red, green and blue by code point; the white of all is D65.
 _D65: Final = (0.3127, 0.3290)
 _PRIMARIES: Final = {
@@ -44,12 +49,19 @@ class Cicp(NamedTuple):
 
 def to_srgb(pixels: NDArray[np.uint8], cicp: Cicp) -> NDArray[np.uint8]:
     """Convert uint8 [H, W, 3]; HDR is mapped to what an ordinary screen shows."""
+    converted = np.empty_like(pixels)
+    for top in range(0, len(pixels), BAND_ROWS):
+        converted[top : top + BAND_ROWS] = _band_to_srgb(pixels[top : top + BAND_ROWS], cicp)
+    return converted
+
+
+def _band_to_srgb(pixels: NDArray[np.uint8], cicp: Cicp) -> NDArray[np.uint8]:
     to_xyz = _to_xyz(cicp.primaries if cicp.primaries in _PRIMARIES else 1)
     light = _linear_values(cicp.transfer)[pixels]
     if cicp.transfer == HLG:
         light *= _hlg_system_gain(light @ to_xyz[1])
     if cicp.is_hdr:
-        light *= _tone_gain(light.max(axis=2))[..., None]
+        light *= _tone_gain(np.maximum(np.maximum(light[..., 0], light[..., 1]), light[..., 2]))[..., None]
     light = light @ (np.linalg.inv(_to_xyz(1)) @ to_xyz).T.astype(np.float32)
     return _encode(light)
 
@@ -91,17 +103,16 @@ def _hlg_system_gain(luminance: Floats) -> Floats:
 
 def _tone_gain(light: Floats) -> Floats:
     """By what light of [H, W], the greatest of the three channels, is to be multiplied, so that hues stay."""
-    steps, gains = _tone_curve()
-    return np.interp(np.sqrt(light), steps, gains).astype(np.float32)
+    return _tone_curve()[(np.sqrt(light) * ((TONE_STEPS - 1) / MAX_ROOT)).astype(np.uint16)]
 
 
 @cache
-def _tone_curve() -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """The EETF of ITU-R BT.2390, section 5.4.1, from a peak of 1,000 nits to SDR's white, over the light's root.
+def _tone_curve() -> Floats:
+    """The EETF of ITU-R BT.2390, section 5.4.1, from a peak of 1,000 nits to SDR's white, in steps of the light's root.
 
     In PQ values relative to the peak: below the knee nothing changes, and a Hermite spline leads from there to white.
     """
-    light = np.linspace(0.01, 7.1, 1024) ** 2  # up to 10,000 nits
+    light = np.linspace(1e-3, MAX_ROOT, TONE_STEPS) ** 2
     peak = _pq_values(np.array(float(PEAK_NITS)))
     white = _pq_values(np.array(float(WHITE_NITS))) / peak
     values = np.minimum(_pq_values(light * WHITE_NITS) / peak, 1)
@@ -109,7 +120,7 @@ def _tone_curve() -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     t = np.maximum(values - knee, 0) / (1 - knee)
     spline = (2 * t**3 - 3 * t**2 + 1) * knee + (t**3 - 2 * t**2 + t) * (1 - knee) + (3 * t**2 - 2 * t**3) * white
     mapped = np.where(values < knee, values, spline)
-    return np.sqrt(light), np.where(values < knee, 1, _pq_nits(mapped * peak) / WHITE_NITS / light)
+    return np.where(values < knee, 1, _pq_nits(mapped * peak) / WHITE_NITS / light).astype(np.float32)
 
 
 @cache
@@ -122,7 +133,13 @@ def _to_xyz(primaries: int) -> NDArray[np.float64]:
 
 
 def _encode(light: Floats) -> NDArray[np.uint8]:
-    """Linear light to sRGB's values."""
-    light = light.clip(0, 1)
+    """Linear light to sRGB's values, in steps of a 20th of one."""
+    return srgb_values()[(light.clip(0, 1) * 65_535 + 0.5).astype(np.uint16)]
+
+
+@cache
+def srgb_values() -> NDArray[np.uint8]:
+    """The values of linear light in 65,536 steps."""
+    light = np.linspace(0, 1, 65_536)
     values = np.where(light <= 0.0031308, light * 12.92, 1.055 * light ** (1 / 2.4) - 0.055)
-    return np.asarray((values * 255 + 0.5).astype(np.uint8))
+    return (values * 255 + 0.5).astype(np.uint8)

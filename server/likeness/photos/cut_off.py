@@ -15,14 +15,21 @@ from likeness.photos.opened import Opened
 MIN_ROWS: Final = 0.9
 
 
-def load_rows(opened: Opened, data: bytes) -> Image.Image:
-    """Decode; of a JPEG or PNG that ends too early only the rows that are there; raises what Pillow does."""
+def load_rows(opened: Opened, data: bytes, least_side: int) -> Image.Image:
+    """Decode, a JPEG at a reduced scale that leaves its sides at least so many pixels; raises what Pillow does.
+
+    Of a JPEG or PNG that ends too early only the rows that are there are decoded.
+
+    Two kinds are refused where a browser may show something: an interlaced PNG that ends too early has all rows at a
+    low resolution, and a HEIC is not decoded in part.
+    """
     picture = opened.picture
+    picture.draft(None, (least_side, least_side))
     try:
         picture.load()
     except OSError:
         if picture.format == "JPEG":
-            return _load_cut_jpeg(data)
+            return _load_cut_jpeg(data, least_side)
         if picture.format == "PNG" and not picture.info.get("interlace"):
             picture.tile = []  # Pillow has given up, and its rows are kept
             return _keep_rows(picture, _count_rows(np.asarray(picture), (0, 0)))
@@ -30,11 +37,12 @@ def load_rows(opened: Opened, data: bytes) -> Image.Image:
     return _keep_rows(picture, int(MIN_ROWS * picture.height)) if opened.padded else picture
 
 
-def _load_cut_jpeg(data: bytes) -> Image.Image:
+def _load_cut_jpeg(data: bytes, least_side: int) -> Image.Image:
     """With an end, libjpeg decodes to it, in middle grey; where the last row of blocks breaks off, its right part is
     grey, so that the rightmost pixels tell.
     """
     picture = open_jpeg(data + END_OF_IMAGE).picture
+    picture.draft(None, (least_side, least_side))
     picture.load()
     return _keep_rows(picture, _count_rows(np.asarray(picture)[:, -1:], (127, 128)))
 

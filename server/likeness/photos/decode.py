@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import logging
+import traceback
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +15,9 @@ from PIL import Image
 
 from likeness.errors import LikenessError, PhotoError
 from likeness.photos.colour import to_full_colour, to_srgb
+from likeness.photos.crop import SIDE
 from likeness.photos.cut_off import load_rows
+from likeness.photos.duplicates import FileSize
 from likeness.photos.formats import format_of
 from likeness.photos.heif import HEIC_IS_READ, open_avif, open_heic
 from likeness.photos.jpeg import open_jpeg
@@ -22,10 +26,14 @@ from likeness.photos.orientation import turn_upright
 from likeness.photos.png import open_png
 from likeness.photos.webp import open_webp
 
+logger = logging.getLogger(__name__)
+
 MOST_BYTES: Final = 15_000_000
 MAX_PIXELS: Final = 64_000_000
-# Faces are looked for and cut from a copy of at most this side: enough for a 256-pixel crop of a small face.
-LONGEST_SIDE: Final = 2048
+# In sides of the crop that is to be made: how long a picture may stay, so that a face of a sixteenth of its length is
+# not enlarged, and how short JPEG's own reduced scales, which take a fraction of the time, may make it.
+LONGEST_SIDES: Final = 8
+LEAST_SIDES: Final = 5.625
 # A narrower strip shows no face, and would shrink to nothing.
 MAX_ASPECT: Final = 20
 _OPENERS: Final[Mapping[str | None, Callable[[bytes], Opened]]] = {
@@ -38,16 +46,33 @@ _OPENERS: Final[Mapping[str | None, Callable[[bytes], Opened]]] = {
 _TAKEN: Final = "JPEG, PNG, WebP, AVIF or HEIC" if HEIC_IS_READ else "JPEG, PNG, WebP or AVIF"
 
 
-def decode_photo(data: bytes) -> NDArray[np.uint8]:
-    """Decode a photo to uint8 [H, W, 3] sRGB, upright, longest side at most 2048; raises PhotoError."""
+class Decoded(NamedTuple):
+    """A picture, uint8 [H, W, 3] sRGB, upright, and the size of its file, which may have more pixels."""
+
+    pixels: NDArray[np.uint8]
+    size: FileSize
+
+
+def decode_photo(data: bytes, side: int = SIDE) -> NDArray[np.uint8]:
+    """The pixels alone of `decode_file`."""
+    return decode_file(data, side).pixels
+
+
+def decode_file(data: bytes, side: int) -> Decoded:
+    """Decode a photo for crops of `side` pixels; its longer side is at most eight times that; raises PhotoError."""
     if len(data) > MOST_BYTES:
         raise PhotoError("too_large", "The file has more than 15 MB. Use a smaller photo.")
     with refuse_what_fails(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # what libraries find odd about a file helps no user
         opened = _open(data)
-        picture = _shrink(to_full_colour(load_rows(opened, data)))
+        picture = to_full_colour(load_rows(opened, data, round(LEAST_SIDES * side)))
+        longest = LONGEST_SIDES * side
+        if max(picture.size) > longest:
+            picture.thumbnail((longest, longest), Image.Resampling.BOX, reducing_gap=2.0)
         profile = opened.picture.info.get("icc_profile")
-        return np.asarray(to_srgb(turn_upright(picture, opened.orientation), profile, opened.cicp))
+        pixels = to_srgb(turn_upright(picture, opened.orientation), profile, opened.cicp)
+        width, height = opened.size
+        return Decoded(pixels, FileSize(width * height, len(data)))
 
 
 @contextmanager
@@ -63,7 +88,9 @@ def refuse_what_fails() -> Iterator[None]:
         raise PhotoError("not_an_image", "The picture takes too much memory to read. Use a smaller one.") from error
     except Exception as error:
         # Pillow, OpenCV, libheif and LittleCMS raise far more than they document, from struct.error to SystemError,
-        # and one photo must not end the request or the command that came with others.
+        # and one photo must not end the request or the command that came with others. Their texts may quote the file.
+        place = traceback.extract_tb(error.__traceback__)[-1]
+        logger.debug("A photo is refused for %s in %s:%s.", type(error).__name__, place.filename, place.lineno)
         raise PhotoError("not_an_image", "The picture is damaged or cut off. Save or send it again.") from error
 
 
@@ -92,9 +119,3 @@ def _refusal(data: bytes, kind: str | None) -> PhotoError:
         return PhotoError("unsupported_format", f"This is a {kind} file. Save it as {_TAKEN}.")
     what = "The file is empty" if not data else "This is not a picture"
     return PhotoError("not_an_image", f"{what}. Use a {_TAKEN} photo.")
-
-
-def _shrink(picture: Image.Image) -> Image.Image:
-    if max(picture.size) > LONGEST_SIDE:
-        picture.thumbnail((LONGEST_SIDE, LONGEST_SIDE), Image.Resampling.BOX, reducing_gap=2.0)
-    return picture

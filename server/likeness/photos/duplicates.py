@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Final
+from typing import Annotated, Final, NamedTuple
 
 import cv2
 import msgspec
@@ -20,32 +20,43 @@ MAX_DIFFERENCE: Final = 0.037
 MAX_SHAPE_DIFFERENCE: Final = 0.02
 
 
+class FileSize(NamedTuple):
+    """A picture's pixels and bytes: of copies the one with the most pixels is used, among equals that with most bytes.
+
+    Whoever saves a picture again at its size, as messengers do, saves bytes.
+    """
+
+    pixels: int
+    byte_count: int
+
+
 class Thumbnail(msgspec.Struct, frozen=True):
     """A whole upright picture, to compare with others: uint8 [16, 16] luma as bytes, and its width over its height."""
 
     luma: Annotated[bytes, Meta(min_length=THUMBNAIL_SIDE**2, max_length=THUMBNAIL_SIDE**2)]
     shape: Annotated[float, Meta(gt=0)]
+    size: FileSize
 
 
-def make_thumbnail(rgb: NDArray[np.uint8], turns: int) -> Thumbnail:
-    """Shrink uint8 [H, W, 3], made upright by that many counter-clockwise quarter turns."""
+def make_thumbnail(rgb: NDArray[np.uint8], turns: int, size: FileSize) -> Thumbnail:
+    """Shrink uint8 [H, W, 3] of a file of that size, made upright by so many counter-clockwise quarter turns."""
     upright = np.ascontiguousarray(np.rot90(rgb, turns))
     luma = cv2.cvtColor(upright, cv2.COLOR_RGB2GRAY)
     small = cv2.resize(luma, (THUMBNAIL_SIDE, THUMBNAIL_SIDE), interpolation=cv2.INTER_AREA)
-    return Thumbnail(np.asarray(small, np.uint8).tobytes(), upright.shape[1] / upright.shape[0])
+    return Thumbnail(np.asarray(small, np.uint8).tobytes(), upright.shape[1] / upright.shape[0], size)
 
 
 def find_duplicates(thumbnails: Mapping[int, Thumbnail]) -> dict[int, int]:
-    """Map each photo that shows the same picture as an earlier one to the first that does."""
-    firsts: list[int] = []
+    """Map each photo that is left out to the largest that shows the same picture, of equals the earliest."""
+    kept: list[int] = []
     duplicates: dict[int, int] = {}
-    for index in sorted(thumbnails):
-        same = (first for first in firsts if _is_same(thumbnails[first], thumbnails[index]))
-        first = next(same, None)
-        if first is None:
-            firsts.append(index)
+    for index in sorted(thumbnails, key=lambda index: thumbnails[index].size, reverse=True):
+        same = (best for best in kept if _is_same(thumbnails[best], thumbnails[index]))
+        best = next(same, None)
+        if best is None:
+            kept.append(index)
         else:
-            duplicates[index] = first
+            duplicates[index] = best
     return duplicates
 
 

@@ -6,47 +6,57 @@ An odd EXIF block, a list of further pictures or megabytes of a phone's own data
 from __future__ import annotations
 
 import io
+import re
+from collections.abc import Iterator
 from typing import Final
 
 from PIL import JpegImagePlugin
 
-from likeness.photos.opened import Opened
+from likeness.photos.opened import Opened, limit_parts
 from likeness.photos.orientation import read_orientation
 
-# JPEG decodes at 1/2, 1/4 or 1/8 of the scale for a fraction of the time; so small, but no smaller.
-MIN_DRAFT: Final = 1440
+# The frame and all tables of a sound file take some 2,000 bytes; Pillow reads them slowly.
+MAX_TABLE_BYTES: Final = 65_536
 END_OF_IMAGE: Final = b"\xff\xd9"
+# A marker with a length: not a byte FF of data or padding, and not one of the markers that stand alone.
+_SEGMENT: Final = re.compile(rb"\xff[^\x00\x01\xd0-\xd9\xff](..)", re.DOTALL)
+_START_OF_SCAN: Final = 0xDA
 _COMMENT: Final = 0xFE
 _APP: Final = range(0xE0, 0xF0)
 
 
 def open_jpeg(data: bytes) -> Opened:
-    """Read the header; the pixels will be decoded at a reduced scale where that leaves enough of them."""
+    """Read the header; raises what Pillow does, and ValueError."""
     drawing, exif = _split(data)
     picture = JpegImagePlugin.JpegImageFile(io.BytesIO(drawing))
-    size = picture.size
-    picture.draft(None, (MIN_DRAFT, MIN_DRAFT))
-    return Opened(picture, size, orientation=read_orientation(exif))
+    return Opened(picture, picture.size, orientation=read_orientation(exif))
 
 
 def _split(data: bytes) -> tuple[bytes, bytes]:
-    """What is to be drawn, and the first EXIF block; from the first byte on that is no segment, all is kept."""
-    kept, exif, at = [data[:2]], b"", 2
-    while data[at : at + 1] == b"\xff" and data[at + 1 : at + 2] not in (b"", b"\xda"):
-        marker = data[at + 1]
-        if marker == 0xFF:  # padding
-            at += 1
-            continue
-        length = int.from_bytes(data[at + 2 : at + 4])
-        if length < 2:
-            break
-        body = data[at + 4 : at + 2 + length]
+    """The segments that draw with all that follows the header, and the first EXIF block; raises ValueError."""
+    kept, exif, table_bytes = [data[:2]], b"", 0
+    for marker, start, end in limit_parts(_segments(data)):
+        if marker == _START_OF_SCAN:
+            return b"".join((*kept, data[start:])), exif
+        if marker not in _APP and marker != _COMMENT:
+            table_bytes += end - start
+        if table_bytes > MAX_TABLE_BYTES:
+            raise ValueError(f"over {MAX_TABLE_BYTES} bytes of tables")
+        body = data[start + 4 : end]
         if marker == 0xE1 and body.startswith(b"Exif\0\0"):
             exif = exif or body
         if _draws(marker, body):
-            kept.append(data[at : at + 2 + length])
-        at += 2 + length
-    return b"".join(kept) + data[at:], exif
+            kept.append(data[start:end])
+    raise ValueError("there is no scan")
+
+
+def _segments(data: bytes) -> Iterator[tuple[int, int, int]]:
+    """Marker, start and end of each; what lies between them is skipped, as libjpeg does it."""
+    at = 2
+    while found := _SEGMENT.search(data, at):
+        start = found.start()
+        at = start + 2 + max(int.from_bytes(found[1]), 2)
+        yield data[start + 1], start, at
 
 
 def _draws(marker: int, body: bytes) -> bool:

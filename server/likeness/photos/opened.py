@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Final, NamedTuple
+from collections.abc import Iterable, Iterator
+from typing import Final, NamedTuple, TypeVar
 
 from PIL import ImageFile
 
 from likeness.photos.cicp import Cicp
 
+T = TypeVar("T")
 # A file that lacks more of its bytes is not mended; the bytes that are lacking spoil up to a tenth of the rows.
 MAX_PADDED: Final = 0.02
+# Segments, chunks or boxes of one file: a PNG of 15 MB in pieces of 1 KiB has 15,000.
+MAX_PARTS: Final = 20_000
 
 
 class Opened(NamedTuple):
-    """`size` is the whole picture's, width before height; the picture may decode at a reduced scale.
+    """`size` is the whole picture's, width before height; a JPEG may be decoded at a reduced scale.
 
     `padded` says that the file lacked its last bytes and got zeros in their place: its last rows are spoilt.
     """
@@ -24,6 +28,14 @@ class Opened(NamedTuple):
     orientation: int = 1
     cicp: Cicp | None = None
     padded: bool = False
+
+
+def limit_parts(parts: Iterable[T]) -> Iterator[T]:
+    """Pass on a file's parts; raises ValueError at one more than MAX_PARTS, as only a hostile file has."""
+    for count, part in enumerate(parts):
+        if count == MAX_PARTS:
+            raise ValueError(f"over {MAX_PARTS} parts")
+        yield part
 
 
 def pad(data: bytes, size: int) -> bytes:

@@ -16,12 +16,12 @@ class PhotoSet:
     """The photos of one request, as the command line and the server both choose from them."""
 
     def __init__(self, names: Sequence[str], photos: Sequence[Thumbnail | PhotoError]) -> None:
-        """Take each photo's thumbnail, or why it cannot be used; leaves out every picture that was there before."""
+        """Take each photo's thumbnail, or why it cannot be used; of copies of a picture the largest alone is kept."""
         self._names = names
         self._refusals = {index: photo for index, photo in enumerate(photos) if isinstance(photo, PhotoError)}
         readable = {index: photo for index, photo in enumerate(photos) if isinstance(photo, Thumbnail)}
-        for index, first in find_duplicates(readable).items():
-            message = f"This is the same picture as {names[first]}. Use another one."
+        for index, best in find_duplicates(readable).items():
+            message = f"This is the same picture as {names[best]}. Use another one."
             self._refusals[index] = PhotoError("duplicate", message)
 
     @property

@@ -8,33 +8,39 @@ from __future__ import annotations
 import io
 import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Final
 
 from PIL import PngImagePlugin
 
 from likeness.photos.cicp import Cicp
-from likeness.photos.opened import Opened
+from likeness.photos.opened import Opened, limit_parts
 from likeness.photos.orientation import read_orientation
 
 _SIGNATURE: Final = b"\x89PNG\r\n\x1a\n"
-_NEEDED: Final = (b"IHDR", b"PLTE", b"IDAT")
-_OPTIONAL: Final = (b"tRNS", b"iCCP", b"acTL", b"fcTL")
+_HEADER: Final = (b"IHDR", b"PLTE", b"tRNS", b"iCCP")
 
 
 def open_png(data: bytes) -> Opened:
-    """Read the header; raises what Pillow does."""
-    drawing, exif, cicp = [_SIGNATURE], b"", None
-    for kind, body, intact in _chunks(data):
-        if kind == b"eXIf":
-            exif = exif or body
-        elif kind == b"cICP" and intact and len(body) == 4:
-            cicp = Cicp(body[0], body[1])
-        elif (kind in _OPTIONAL and intact) or (kind in _NEEDED and (intact or kind == b"IDAT")):
-            drawing.append(_chunk(kind, body))
-    drawing.append(_chunk(b"IEND", b""))
-    picture = PngImagePlugin.PngImageFile(io.BytesIO(b"".join(drawing)))
-    return Opened(picture, picture.size, picture.n_frames, read_orientation(exif), cicp)
+    """Read the header; raises what Pillow does, and ValueError."""
+    header: dict[bytes, bytes] = {}
+    pixels = []
+    for kind, body, intact in limit_parts(_chunks(data)):
+        if kind == b"IDAT":
+            pixels.append(body)
+        elif kind == b"eXIf" or intact:
+            header.setdefault(kind, body)
+    drawing = [_chunk(kind, header[kind]) for kind in _HEADER if kind in header]
+    # Pillow takes longer for many chunks than for their pixels.
+    drawing += _chunk(b"IDAT", b"".join(pixels)), _chunk(b"IEND", b"")
+    picture = PngImagePlugin.PngImageFile(io.BytesIO(_SIGNATURE + b"".join(drawing)))
+    frames = int.from_bytes(header.get(b"acTL", b"\0\0\0\1")[:4])
+    return Opened(picture, picture.size, frames, read_orientation(header.get(b"eXIf", b"")), _read_cicp(header))
+
+
+def _read_cicp(header: Mapping[bytes, bytes]) -> Cicp | None:
+    body = header.get(b"cICP", b"")
+    return Cicp(body[0], body[1]) if len(body) == 4 else None
 
 
 def _chunks(data: bytes) -> Iterator[tuple[bytes, bytes, bool]]:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from likeness.errors import PhotoError, PhotoResult, ReviewError
 from likeness.photos.crop import SIDE, Crop, crop_face
-from likeness.photos.decode import decode_photo, refuse_what_fails
+from likeness.photos.decode import decode_file, refuse_what_fails
 from likeness.photos.duplicates import Thumbnail, make_thumbnail
 from likeness.photos.photo_set import PhotoSet, check_count
 
@@ -49,10 +49,10 @@ def read_photos(
 
 def read_photo(data: bytes, review: Callable[[Pixels], str | None], side: int = SIDE) -> tuple[Crop, Thumbnail]:
     """Decode, crop and review one photo; raises PhotoError."""
+    decoded = decode_file(data, side)
     with refuse_what_fails():
-        rgb = decode_photo(data)
-        crop = crop_face(rgb, side)
-        thumbnail = make_thumbnail(rgb, crop.turns)
+        crop = crop_face(decoded.pixels, side)
+        thumbnail = make_thumbnail(decoded.pixels, crop.turns, decoded.size)
     if (reason := review(crop.pixels)) is not None:
         raise ReviewError(reason)
     return crop, thumbnail

@@ -9,7 +9,7 @@ from typing import Final
 
 from PIL import WebPImagePlugin
 
-from likeness.photos.opened import Opened, pad
+from likeness.photos.opened import Opened, limit_parts, pad
 from likeness.photos.orientation import read_orientation
 
 _DRAWING: Final = (b"VP8X", b"ICCP", b"ANIM", b"ANMF", b"ALPH", b"VP8 ", b"VP8L")
@@ -17,15 +17,16 @@ _DRAWING: Final = (b"VP8X", b"ICCP", b"ANIM", b"ANMF", b"ALPH", b"VP8 ", b"VP8L"
 
 def open_webp(data: bytes) -> Opened:
     """Read the header; raises what Pillow does."""
-    drawing, exif, padded = b"WEBP", b"", False
-    for kind, length, rest in _chunks(data):
+    drawing, exif, padded = [b"WEBP"], b"", False
+    for kind, length, rest in limit_parts(_chunks(data)):
         if kind == b"EXIF":
             exif = exif or rest
         elif kind in _DRAWING:
             body = pad(rest, length)
             padded = padded or len(body) > len(rest)
-            drawing += kind + struct.pack("<I", length) + body + bytes(length % 2)
-    whole = b"RIFF" + struct.pack("<I", len(drawing)) + drawing
+            drawing += kind, struct.pack("<I", length), body, bytes(length % 2)
+    content = b"".join(drawing)
+    whole = b"RIFF" + struct.pack("<I", len(content)) + content
     picture = WebPImagePlugin.WebPImageFile(io.BytesIO(whole))
     return Opened(picture, picture.size, picture.n_frames, read_orientation(exif), padded=padded)
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import io
 import struct
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageCms
 
 from likeness.photos import decode_photo
 from likeness.photos.cicp import HLG, PQ
+from likeness.photos.icc import read_matrix_profile
 from tests.server.photos.files import (
     ADOBE_RGB,
     DISPLAY_P3,
@@ -101,6 +103,53 @@ def test_a_grey_of_16_bits_can_stand_for_transparency() -> None:
     pixels = decode_photo(data)
     assert (pixels[2, 2] == 255).all()
     assert near(pixels[32, 32], (128, 128, 128))
+
+
+def with_curve(curve: bytes) -> bytes:
+    """A profile whose three channels have this curve, at its end."""
+    profile = bytearray(rgb_profile(DISPLAY_P3))
+    for index in range(int.from_bytes(profile[128:132])):
+        place = 132 + 12 * index
+        if profile[place + 1 : place + 4] == b"TRC":
+            profile[place + 4 : place + 12] = struct.pack(">II", len(rgb_profile(DISPLAY_P3)), len(curve))
+    profile += curve
+    return len(profile).to_bytes(4) + bytes(profile[4:])
+
+
+CURVES = {
+    "sRGB's": rgb_profile(DISPLAY_P3),
+    "an exponent": rgb_profile(ADOBE_RGB),
+    "a parametric exponent": with_curve(b"para" + struct.pack(">IHHi", 0, 0, 0, round(2.2 * 65536))),
+    "a table": with_curve(b"curv" + struct.pack(">II5H", 0, 5, 0, 4000, 16000, 37000, 65535)),
+    "none": with_curve(b"curv" + struct.pack(">II", 0, 0)),
+}
+
+
+@pytest.mark.parametrize("profile", CURVES.values(), ids=CURVES)
+def test_a_matrix_profile_gives_the_values_of_littlecms(profile: bytes) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
+    source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+    expected = ImageCms.profileToProfile(Image.fromarray(pixels), source, ImageCms.createProfile("sRGB"))
+    matrix = read_matrix_profile(profile)
+    assert matrix is not None
+    assert np.abs(matrix.to_srgb(pixels).astype(int) - np.asarray(expected)).max() <= 1
+
+
+@pytest.mark.parametrize(
+    "profile",
+    [
+        CURVES["a table"][:128] + b"\xff" * 4 + CURVES["a table"][132:],
+        with_curve(b"curv" + struct.pack(">IIH", 0, 0xFFFFFFFF, 0)),
+        with_curve(b"para" + struct.pack(">IHH", 0, 9, 0)),
+        with_curve(b"para" + struct.pack(">IHHi", 0, 0, 0, -65536)),
+        with_curve(b"para"),
+    ],
+    ids=["tags without end", "a table without end", "an unknown kind", "no number", "nothing"],
+)
+@pytest.mark.filterwarnings("ignore:divide by zero")
+def test_a_matrix_profile_that_is_broken_is_left_to_littlecms(profile: bytes) -> None:
+    assert read_matrix_profile(profile) is None
+    assert middle(encode(plain(P3_RED), "PNG", icc_profile=profile)).shape == (3,)
 
 
 def test_ink_goes_through_its_profile() -> None:

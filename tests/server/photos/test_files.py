@@ -156,6 +156,15 @@ def test_whatever_a_library_raises_is_the_photo_s_refusal(error: Exception) -> N
     assert caught.value.__cause__ is error
 
 
+def test_where_a_library_failed_can_be_found_and_nothing_of_the_photo(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level("DEBUG"), pytest.raises(PhotoError), refuse_what_fails():
+        raise KeyError("a photo's text")
+    [record] = caplog.records
+    assert f"KeyError in {__file__}:" in record.message
+    assert record.exc_info is None
+    assert "text" not in record.message
+
+
 def test_too_little_memory_asks_for_a_smaller_photo() -> None:
     with pytest.raises(PhotoError) as caught, refuse_what_fails():
         raise MemoryError

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import struct
 import sys
+import time
+import zlib
 from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +20,7 @@ from likeness.cli import main
 from likeness.errors import PhotoError
 from likeness.intake import Decoders
 from likeness.photos import crop_face, decode_photo
-from tests.server.photos.files import DISPLAY_P3, Pixels, encode, exif, orientation, rgb_profile
+from tests.server.photos.files import DISPLAY_P3, PNG_HEAD, Pixels, encode, exif, orientation, png_chunk, rgb_profile
 
 PER_FORMAT = 80
 SIDE = 80
@@ -95,6 +99,47 @@ def outcome(data: bytes) -> str:
     except PhotoError as error:
         return error.reason
     return "accepted"
+
+
+def box(kind: bytes, body: bytes = b"") -> bytes:
+    return struct.pack(">I4s", 8 + len(body), kind) + body
+
+
+# Where a format's first part begins (None: behind its first box), and parts that such a file may have by the million.
+TINY_PARTS: dict[str, tuple[str, int | None, bytes]] = {
+    "JPEG padding": ("JPEG", 2, b"\xff"),
+    "JPEG junk": ("JPEG", 2, b"\0"),
+    "JPEG stuffed bytes": ("JPEG", 2, b"\xff\0"),
+    "JPEG restarts": ("JPEG", 2, b"\xff\xd0"),
+    "JPEG ends": ("JPEG", 2, b"\xff\xd9"),
+    "JPEG comments": ("JPEG", 2, b"\xff\xfe\0\2"),
+    "JPEG tables": ("JPEG", 2, b"\xff\xdb" + struct.pack(">H", 2 + 65 * 1000) + (b"\0" + b"\1" * 64) * 1000),
+    "JPEG frames": ("JPEG", 2, b"\xff\xc0" + struct.pack(">HBHHB", 65_408, 8, 64, 64, 3) + bytes(65_400)),
+    "JPEG profiles": ("JPEG", 2, b"\xff\xe2\0\x11ICC_PROFILE\0\1\1x"),
+    "WebP profiles": ("WEBP", 12, b"ICCP\0\0\0\0"),
+    "WebP unknown": ("WEBP", 12, b"XXXX\0\0\0\0"),
+    "WebP frames": ("WEBP", 12, b"ANMF" + struct.pack("<I", 16) + bytes(16)),
+    "PNG texts": ("PNG", PNG_HEAD, png_chunk(b"tEXt", b"")),
+    "PNG pixels": ("PNG", PNG_HEAD, png_chunk(b"IDAT", b"")),
+    "PNG profiles": ("PNG", PNG_HEAD, png_chunk(b"iCCP", b"x\0\0" + zlib.compress(bytes(900_000)))),
+    "AVIF boxes": ("AVIF", None, box(b"free")),
+    "HEIC boxes": ("HEIC", None, box(b"free")),
+    "AVIF meta boxes": ("AVIF", None, box(b"meta", bytes(4) + box(b"free") * 100_000)),
+    "HEIC references": ("HEIC", None, box(b"meta", bytes(4) + box(b"iref", bytes(4) + box(b"cdsc") * 1_000_000))),
+}
+
+
+@pytest.mark.parametrize("megabytes", [1, 14.9])
+@pytest.mark.parametrize("case", TINY_PARTS)
+def test_a_file_of_very_many_parts_takes_no_longer_than_a_photo(files: Files, case: str, megabytes: float) -> None:
+    kind, start, part = TINY_PARTS[case]
+    data = files[kind]
+    start = int.from_bytes(data[:4]) if start is None else start
+    many = data[:start] + part * max(1, int(megabytes * 1e6) // len(part)) + data[start:]
+    started = time.process_time()
+    with suppress(PhotoError):
+        decode_photo(many[:15_000_000])
+    assert time.process_time() - started < 2
 
 
 def test_the_files_are_fine_before_they_are_spoilt(files: Files) -> None:
