@@ -122,7 +122,7 @@ def photo_set_figures(pictures: Sequence[Pixels]) -> list[Figure]:
         people = embed_people(pictures)
         figures += [
             Figure("strangers named, and nobody else", 100 * strangers_named(people), "%", "higher", 95),
-            Figure("sets of one person refused", 100 * one_person_refused(people), "%", "lower", 1),
+            Figure("sets of one person that lose a photo", 100 * one_person_refused(people), "%", "lower", 1),
         ]
     return figures
 

@@ -42,7 +42,7 @@ def test_three_usable_photos_go_on_and_the_others_are_named(server: Server, pers
     photos = first.json()["photos"]
     assert [photo["index"] for photo in photos] == [0, 1, 2, 3, 4]
     assert of(photos) == [(0, "not_an_image"), (3, "duplicate")]
-    assert photos[0]["message"] == "This is not a picture. Use a JPEG, PNG, WebP or AVIF photo."
+    assert photos[0]["message"] == "This is not a picture. Use a JPEG, PNG, WebP, AVIF or HEIC photo."
     assert photos[3]["message"] == "This is the same picture as photo 2. Use another one."
     assert photos[1] == {"index": 1, "accepted": True, "reason": None, "message": None}
     assert ann.upload(sent, headers={"Idempotency-Key": "a set"}).text == first.text

@@ -15,7 +15,9 @@ import likeness.packs
 import likeness_identity
 from likeness.packs import faces_compared, is_identity_installed, load_catalogue
 from likeness.photos import crop_face
+from likeness.photos.canonical import EYE_HEIGHT, FACE_WIDTH, SIDE_WIDTHS
 from likeness_identity import SEVERAL_PEOPLE, STRANGER, likeness_review_photos
+from likeness_identity.faces import EYE_DISTANCE, EYES_Y
 from likeness_identity.groups import find_strangers
 from likeness_plugins import RefusedPhotos
 from likeness_plugins.testing import check_pack
@@ -119,3 +121,8 @@ def test_importing_loads_no_model() -> None:
     code = "import sys, likeness_identity; print(*[n for n in ('dlib', 'face_recognition_models') if n in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == ""
+
+
+def test_the_pack_knows_where_the_server_puts_the_eyes() -> None:
+    assert pytest.approx(EYE_HEIGHT) == EYES_Y
+    assert pytest.approx(1 / (FACE_WIDTH * SIDE_WIDTHS), abs=1e-3) == EYE_DISTANCE

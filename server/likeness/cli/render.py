@@ -25,6 +25,7 @@ from likeness.packs import (
     open_model_pack,
 )
 from likeness.photos import MOST_BYTES, ReadPhotos, read_photos
+from likeness.photos.face_networks import load_networks
 from likeness.plan import plan_renders
 from likeness.provenance import Marker, open_marker
 from likeness.settings import Settings
@@ -116,6 +117,7 @@ def read_files(paths: list[Path], catalogue: Catalogue, side: int) -> ReadPhotos
             failures.append((readable(path), error))
     if failures:
         raise PhotoFileError(failures)
+    load_networks()  # a damaged installation is not to be taken for a damaged photo
     return read_photos(
         sources,
         review_photo=catalogue.review_photo,

@@ -23,7 +23,7 @@ from likeness.photos.detector import (
     detect_in_tiles,
     strongest,
 )
-from likeness.photos.features import is_painted_over, look_at_features
+from likeness.photos.features import eyes_likeness, is_painted_over, look_at_features
 from likeness.photos.geometry import Square
 from likeness.photos.landmarks import Landmarks, trace_face
 from likeness.photos.mipmap import Mipmap
@@ -31,11 +31,14 @@ from likeness.photos.mipmap import Mipmap
 # The detector's score that is worth a look at the landmarks, and the product of score and presence that makes a face.
 MIN_SCORE: Final = 0.4
 MIN_EVIDENCE: Final = 0.42
+EYES_WEIGHT: Final = 0.5
 # An upright detection of this score is taken without trying the other three turns.
 SURE_SCORE: Final = 0.7
 SURE_TILT_DEG: Final = 40.0
 MAX_CANDIDATES: Final = 8
 MIN_WIDTH_PX: Final = 40
+# A longer photo may have been shrunk while it was decoded: more pixels would not help.
+SMALL_COPY_PX: Final = 1400
 # Whoever is this much narrower than the widest face stands in the background.
 SECOND_FACE: Final = 0.6
 # The landmarks' yaw falls short of the true one: about 33 for faces turned by 45 degrees, 42 for 60. A face that shows
@@ -75,7 +78,8 @@ def find_face(photo: Mipmap) -> Face:
     if len(faces) > 1 and faces[1].width >= SECOND_FACE * face.width:
         raise PhotoError("several_faces", "There is more than one face. Use a photo of one person alone.")
     if face.width < MIN_WIDTH_PX:
-        raise PhotoError("too_small", "The face is too small. Use a photo taken from nearer, or of more pixels.")
+        remedy = "taken from nearer" if max(photo.size) > SMALL_COPY_PX else "of more pixels, or taken from nearer"
+        raise PhotoError("too_small", f"The face is too small. Use a photo {remedy}.")
     turned = abs(face.landmarks.yaw)
     seen = any(look_at_features(photo, face.landmarks))
     if turned > MAX_YAW_DEG or (not seen and turned > HIDING_YAW_DEG):
@@ -102,13 +106,19 @@ def believed_faces(photo: Mipmap) -> list[Face]:
             break
     if faces and max(face.width for face in faces) < SMALL_SHARE * max(photo.size):
         faces += _confirmed(photo, detect_in_tiles(photo, UPRIGHT, MIN_SCORE))
-    return _once_each(faces)
+    return _once_each(photo, faces)
 
 
-def _once_each(faces: list[Face]) -> list[Face]:
-    """Of those at one place, the one with the most evidence."""
+def _once_each(photo: Mipmap, faces: list[Face]) -> list[Face]:
+    """Of those at one place, the one with the most evidence: behind sunglasses or a mask, both ways up have some."""
+    if len(faces) < 2:
+        return faces
+
+    def rank(face: Face) -> float:
+        return face.evidence + EYES_WEIGHT * eyes_likeness(photo, face.landmarks)
+
     kept: list[Face] = []
-    for face in sorted(faces, key=lambda face: -face.evidence):
+    for face in sorted(faces, key=rank, reverse=True):
         if all(_apart(face, other) for other in kept):
             kept.append(face)
     return kept

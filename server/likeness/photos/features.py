@@ -44,6 +44,12 @@ def is_painted_over(photo: Mipmap, square: Square) -> bool:
     return min(_painted(_grey(photo, square))) > PAINTED
 
 
+def eyes_likeness(photo: Mipmap, landmarks: Landmarks) -> float:
+    """How well the better one of the eyes correlates with what eyes look like the right way up, -1..1."""
+    square = canonical_square(landmarks)
+    return _eyes(_grey(photo, square), landmarks, square.matrix(SIDE))
+
+
 def look_at_features(photo: Mipmap, landmarks: Landmarks) -> Visible:
     """Compare eyes and mouth with what they look like, and look for paint."""
     square = canonical_square(landmarks)
