@@ -38,6 +38,7 @@ from benchmarks.footprint import (
 from benchmarks.report import Figure, publish
 from benchmarks.server import Server, say, start_server
 from benchmarks.uploads import Form, encode, enlarge, five_pictures, make_form
+from likeness.packs import is_identity_installed
 from likeness.settings import Settings
 from likeness.worker.lease import BEATS
 
@@ -246,6 +247,7 @@ def main() -> int:
         "generations": ", ".join(map(str, arguments.generations)),
         "soak": str(arguments.soak),
         "dollars an hour": f"{arguments.price_per_hour:g}",
+        "faces compared": str(is_identity_installed()),
         "load before": f"{os.getloadavg()[0]:.1f}",
     }
     return publish("serve", measure(arguments, five_pictures(arguments.photos)), settings, arguments.out)
