@@ -35,8 +35,8 @@ def write_templates(folders: Sequence[Path], out: Path) -> None:
         if path.name not in held_out:
             for name, patch in _patches(path):
                 patches[name].append(patch)
-    templates = {name: _cluster(np.stack(found), COUNTS[name]) for name, found in patches.items()}
-    np.savez_compressed(out / "face_features.npz", **templates)
+    eye, mouth = (_cluster(np.stack(patches[name]), COUNTS[name]) for name in ("eye", "mouth"))
+    np.savez_compressed(out / "face_features.npz", eye=eye, mouth=mouth)
     print({name: len(found) for name, found in patches.items()})
 
 
@@ -57,7 +57,7 @@ def _patches(path: Path) -> list[tuple[str, Patch]]:
 
     def patch(name: str, indices: tuple[int, ...]) -> Patch:
         x, y = square.matrix(SIDE) @ (*landmarks.middle(indices)[:2], 1)
-        return cv2.getRectSubPix(grey, SIZES[name], (x - 0.5, y - 0.5))
+        return np.asarray(cv2.getRectSubPix(grey, SIZES[name], (x - 0.5, y - 0.5)), np.float32)
 
     mouth = patch("mouth", MOUTH)
     return [

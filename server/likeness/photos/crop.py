@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 import cv2
 import msgspec
@@ -72,7 +72,7 @@ def _quality(pixels: Pixels, face: Face, sharpness: float, inside: float) -> flo
     return float(np.clip(sharp * 0.35 + large * 0.25 + frontal * 0.2 + inside * 0.2 - lost, 0.05, 1))
 
 
-def _face(picture: NDArray[np.uint8] | NDArray[np.float32]) -> NDArray[np.uint8] | NDArray[np.float32]:
+def _face(picture: NDArray[Any]) -> NDArray[Any]:
     """The part of a crop, [side, side, ...], that shows the face."""
     side = picture.shape[0]
     (top, bottom), (left, right) = ((round(share * side) for share in span) for span in (FACE_ROWS, FACE_COLUMNS))
